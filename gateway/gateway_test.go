@@ -1,0 +1,43 @@
+package gateway
+
+import "testing"
+
+func TestEveryCodeHasWords(t *testing.T) {
+	for code, w := range Codes {
+		if w.ZH == "" || w.EN == "" || w.NextZH == "" || w.NextEN == "" || w.Owner == "" || w.Status == 0 {
+			t.Errorf("%s: incomplete words %+v", code, w)
+		}
+	}
+}
+
+func TestZeroOutcomeIsUnknown(t *testing.T) {
+	var r Reply
+	if r.Outcome != OutcomeUnknown {
+		t.Fatalf("a reply nobody classified is %s, want unknown", r.Outcome)
+	}
+}
+
+// A record that is final never moves again, whatever happens late.
+func TestFinalStatesStay(t *testing.T) {
+	kinds := []EventKind{EventSent, EventDone, EventRefused, EventUnknown, EventAsked, EventReversed, EventAbsent, EventParked}
+	for _, s := range []State{StateDone, StateRefused, StateReversed, StateAbsent} {
+		for _, k := range kinds {
+			if next, err := Next(s, k); err == nil {
+				t.Errorf("%s after %s gives %s; a final state must refuse every event", k, s, next)
+			}
+		}
+	}
+}
+
+// An unknown outcome ends only by evidence, and "sent" is never followed by a second "sent".
+func TestUnknownIsNotFailure(t *testing.T) {
+	if _, err := Next(StateSent, EventSent); err == nil {
+		t.Error("a sent record must not be sent again")
+	}
+	if s, err := Next(StateSent, EventUnknown); err != nil || s.Final() {
+		t.Errorf("unknown must be a state that is not final, got %s, %v", s, err)
+	}
+	if _, err := Next(StateParked, EventSent); err == nil {
+		t.Error("a parked record must not be sent")
+	}
+}

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"yiqiao/schemas/ident"
+)
+
+// State of a record. The first four are the life of an ordinary transaction; the others are ways
+// an unknown outcome ends.
+type State string
+
+const (
+	StatePrepared State = "prepared" // durable, bytes fixed, not sent (queued uploads)
+	StateSent     State = "sent"     // may have reached the centre
+	StateDone     State = "done"     // the centre did it
+	StateRefused  State = "refused"  // the centre did not do it
+	StateUnknown  State = "unknown"  // sent, outcome not known; the resolver owns it
+	StateReversed State = "reversed" // was unknown, undone at the centre, verified
+	StateAbsent   State = "absent"   // was unknown, proved never to have happened
+	StateParked   State = "parked"   // was unknown, waits for a person
+)
+
+// Final reports whether nothing more will happen to a record by itself.
+func (s State) Final() bool {
+	switch s {
+	case StateDone, StateRefused, StateReversed, StateAbsent:
+		return true
+	}
+	return false
+}
+
+// EventKind names a step in a record's history.
+type EventKind string
+
+const (
+	EventSent     EventKind = "sent"     // handed to the network, or about to be
+	EventDone     EventKind = "done"     // Data: the reply's output; Cause says "adopted" when learnt by asking
+	EventRefused  EventKind = "refused"  // Data: the reply, when there was one
+	EventUnknown  EventKind = "unknown"  // Cause says why
+	EventAsked    EventKind = "asked"    // resolver asked; Ref is the msgid of the question
+	EventReversed EventKind = "reversed" // Ref is the msgid of the 2601 or undo
+	EventAbsent   EventKind = "absent"
+	EventParked   EventKind = "parked"
+)
+
+// Event is one entry of a record's append-only history.
+type Event struct {
+	Seq   int // 1, 2, ... within the record; set by the journal
+	Kind  EventKind
+	At    time.Time // millisecond precision
+	Cause Cause
+	Ref   ident.MsgID // another record this one was resolved by
+	Data  []byte      // JSON, credentials cut out; sealed by the journal
+	Note  string      // for people; no personal data
+}
+
+// Next is the state after an event, or an error when the event can not follow. Pure.
+func Next(s State, e EventKind) (State, error) {
+	type step struct {
+		s State
+		e EventKind
+	}
+	next, ok := map[step]State{
+		{StatePrepared, EventSent}:    StateSent,
+		{StatePrepared, EventRefused}: StateRefused,
+		{StateSent, EventDone}:        StateDone,
+		{StateSent, EventRefused}:     StateRefused,
+		{StateSent, EventUnknown}:     StateUnknown,
+		{StateUnknown, EventAsked}:    StateUnknown,
+		{StateUnknown, EventUnknown}:  StateUnknown,
+		{StateUnknown, EventSent}:     StateSent, // queued uploads only: re-sent byte for byte
+		{StateUnknown, EventDone}:     StateDone, // adopted
+		{StateUnknown, EventRefused}:  StateRefused,
+		{StateUnknown, EventReversed}: StateReversed,
+		{StateUnknown, EventAbsent}:   StateAbsent,
+		{StateUnknown, EventParked}:   StateParked,
+		{StateParked, EventAsked}:     StateParked,
+		{StateParked, EventDone}:      StateDone,
+		{StateParked, EventReversed}:  StateReversed,
+		{StateParked, EventAbsent}:    StateAbsent,
+	}[step{s, e}]
+	if !ok {
+		return s, fmt.Errorf("gateway: event %s can not follow state %s", e, s)
+	}
+	return next, nil
+}
+
+// Record is one transaction with the centre: one msgid, one attempt.
+type Record struct {
+	ID          ident.MsgID // the msgid; unique everywhere
+	Institution ident.Institution
+	Infno       ident.Infno
+	Request     RequestKey // the HIS request it was made for; zero for the gateway's own (9001, 5203)
+	Step        string     // place in the request's ladder: "2204#2"; the infno for a single transaction
+	Attempt     int        // 1, 2, ...: further attempts only after proof that the earlier did not happen
+	Bill        string     // id of the settlement it belongs to, or ""
+	Visit       string     // ordering key for queued records: keyed digest of mdtrt_id, or ""
+	Operator    Operator
+	WireDigest  [32]byte // SM3 of the exact bytes that leave
+	CreatedAt   time.Time
+	Input       []byte // JSON of input, credentials cut out; sealed by the journal
+	Wire        []byte // queued records only: the exact core message, sealed by the journal
+
+	// The fold of the events.
+	State     State
+	Version   int // number of events
+	UpdatedAt time.Time
+	Cause     Cause
+	Output    []byte // Data of the event that ended it, or nil
+}
+
+// RequestKey names one HIS request: the HIS system's own id within that system.
+type RequestKey struct {
+	System string // name of the HIS system (API client)
+	ID     string // at most 64 characters of A-Z a-z 0-9 - _ . :
+}
+
+// Request is the HIS leg: one call of a HIS system and the answer it gets. The same key always
+// gives the same Request; another Digest under it is a conflict.
+type Request struct {
+	Key         RequestKey
+	Digest      [32]byte // keyed digest of operation and body
+	Op          string   // "transact", "upload", "settlement.open", "settlement.confirm", "settlement.refund"
+	Institution ident.Institution
+	Ref         string // record id (transact, upload) or bill id
+	CreatedAt   time.Time
+	Answer      []byte // final answer as JSON, sealed by the journal; nil while there is none
+	AnsweredAt  time.Time
+	Told        bool // the HIS has been given the final answer
+}
+
+// Bill is the high-level settlement: what the HIS handed in. Its state is the fold of its records.
+type Bill struct {
+	ID          string // "B" + a msgid
+	Institution ident.Institution
+	System      string // the HIS system that owns it
+	CreatedAt   time.Time
+	Body        []byte // JSON of the bill, credentials cut out; sealed by the journal
+}

@@ -1,0 +1,68 @@
+package gateway
+
+// Codes of the gateway, in the order docs/errors.md lists them. Codes of single findings (field
+// missing, too long ...) are in package check; they travel inside request-invalid.
+const (
+	CodeBodyTooLarge      Code = "body-too-large"
+	CodeBodyNotJSON       Code = "body-not-json"       // syntax, trailing bytes, UTF-8, depth, numbers; Rule names the strictjson kind
+	CodeBodyDuplicate     Code = "body-duplicate-name" // duplicate member names
+	CodeRequestInvalid    Code = "request-invalid"     // Findings says what
+	CodeRequestIDMissing  Code = "request-id-missing"
+	CodeRequestIDReused   Code = "request-id-reused"
+	CodeRequestInProgress Code = "request-in-progress"
+	CodeInfnoUnknown      Code = "infno-unknown"
+	CodeInfnoNotDescribed Code = "infno-not-described"
+	CodeInfnoNotAllowed   Code = "infno-not-allowed" // not through this route
+	CodeKeyMissing        Code = "api-key-missing"
+	CodeKeyWrong          Code = "api-key-wrong"
+	CodeInstitution       Code = "institution-unknown"
+	CodeNotFound          Code = "not-found"
+	CodeMethod            Code = "method-not-allowed"
+	CodeMediaType         Code = "media-type"
+	CodeCredentialNeeded  Code = "credential-needed" // read the card or code again
+	CodeState             Code = "state-conflict"    // the settlement is not in a state that allows this
+	CodeAmounts           Code = "amounts-mismatch"
+	CodeNotSupported      Code = "not-supported"
+	CodeCentreRefused     Code = "centre-refused"
+	CodeOutcomeUnknown    Code = "outcome-unknown"
+	CodeCentreBusy        Code = "centre-busy"
+	CodeCentreDown        Code = "centre-down"
+	CodeCentreUnreachable Code = "centre-unreachable" // not sent
+	CodeSignIn            Code = "sign-in-failed"
+	CodeStorage           Code = "storage-unavailable"
+	CodeRateLimited       Code = "rate-limited"
+	CodeInternal          Code = "internal"
+)
+
+// Codes gives the words of every code.
+var Codes = map[Code]Words{
+	CodeBodyTooLarge:      {"报文过大", "The body is too large.", "请分批发送, 每批不超过上限", "Send it in smaller parts.", OwnerHIS, 413},
+	CodeBodyNotJSON:       {"报文不是规范的 JSON", "The body is not well-formed JSON.", "请检查编码 (UTF-8)、括号和数字写法", "Check the encoding (UTF-8), brackets and numbers.", OwnerHIS, 400},
+	CodeBodyDuplicate:     {"报文中有重复的字段名", "A member name occurs twice.", "同一层每个字段只能出现一次", "Send each member once.", OwnerHIS, 400},
+	CodeRequestInvalid:    {"报文内容不符合接口规范", "The request does not meet the interface tables.", "请按 findings 逐项修改后用新的请求号重发", "Correct the fields in findings and send again under a new request id.", OwnerHIS, 422},
+	CodeRequestIDMissing:  {"缺少请求号 request_id, 或格式不对", "The request id is missing or malformed.", "每次业务请使用唯一的请求号 (1-64 位字母、数字、-_.:)", "Give every business request a unique id.", OwnerHIS, 400},
+	CodeRequestIDReused:   {"请求号已用于内容不同的请求", "This request id was used for another body.", "重发须与原报文完全一致; 新业务请用新的请求号", "Repeat the original body, or use a new id for new business.", OwnerHIS, 409},
+	CodeRequestInProgress: {"相同请求正在处理", "The same request is being worked on.", "请稍后用同一请求号再查询", "Ask again with the same id a little later.", OwnerHIS, 409},
+	CodeInfnoUnknown:      {"没有这个交易编号", "No such transaction number.", "请核对交易编号", "Check the transaction number.", OwnerHIS, 404},
+	CodeInfnoNotDescribed: {"该交易尚无字段说明, 不能发送", "The fields of this transaction are not described.", "请由网关管理员提供该交易的字段表", "Ask the operator of the gateway to supply a table for it.", OwnerOperator, 422},
+	CodeInfnoNotAllowed:   {"该交易不能从此入口发送", "This transaction can not be sent through this route.", "请使用提示的入口", "Use the route named in detail.", OwnerHIS, 422},
+	CodeKeyMissing:        {"没有提供接入密钥", "No API key was given.", "请在请求头 Authorization: Bearer 中携带密钥", "Send the key in the Authorization header.", OwnerHIS, 401},
+	CodeKeyWrong:          {"接入密钥不正确", "The API key is not valid.", "请向网关管理员核对密钥", "Check the key with the operator of the gateway.", OwnerHIS, 401},
+	CodeInstitution:       {"该接入方无权代表此机构, 或机构未配置", "This system may not act for that institution, or it is not configured.", "请核对机构编号", "Check the institution code.", OwnerHIS, 403},
+	CodeNotFound:          {"没有找到", "Not found.", "请核对编号", "Check the id.", OwnerHIS, 404},
+	CodeMethod:            {"不支持的请求方法", "Method not allowed.", "请按接口说明调用", "See the interface description.", OwnerHIS, 405},
+	CodeMediaType:         {"报文类型必须是 application/json", "The body must be application/json.", "请设置 Content-Type: application/json; charset=utf-8", "Set the content type.", OwnerHIS, 415},
+	CodeCredentialNeeded:  {"需要重新读取就诊凭证", "The patient's credential must be read again.", "请重新刷卡或扫码后再提交", "Read the card or code again and resend with credential.", OwnerDesk, 428},
+	CodeState:             {"当前状态不允许此操作", "The settlement is not in a state that allows this.", "请先查询结算状态", "Look at the settlement's state first.", OwnerHIS, 409},
+	CodeAmounts:           {"金额不平", "The amounts do not add up.", "请核对明细与总额", "Check rows against the total.", OwnerHIS, 422},
+	CodeNotSupported:      {"此功能尚未提供", "Not supported yet.", "见 docs", "See the documentation.", OwnerOperator, 501},
+	CodeCentreRefused:     {"医保中心未受理", "The insurance centre refused.", "请按中心提示处理; 本笔未在中心入账", "Follow the centre's message; nothing was booked.", OwnerDesk, 422},
+	CodeOutcomeUnknown:    {"医保中心未给出可信答复, 结果待核实", "No trustworthy answer: the outcome is being found out.", "请勿重新结算; 网关正在查证, 请稍后用同一请求号查询", "Do not settle again; ask with the same id a little later.", OwnerOperator, 202},
+	CodeCentreBusy:        {"发往医保中心的请求过多", "Too many calls to the centre in flight.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerOperator, 503},
+	CodeCentreDown:        {"医保中心暂不可用, 已暂停发送", "The centre is failing; sending is paused.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerCentre, 503},
+	CodeCentreUnreachable: {"无法连接医保中心, 本笔未发出", "The centre can not be reached; nothing was sent.", "请检查专线; 可用同一请求号重试", "Check the line; the same id may be sent again.", OwnerOperator, 503},
+	CodeSignIn:            {"签到失败", "Sign-in at the centre failed.", "请核对经办人与机构配置", "Check operator and institution settings.", OwnerOperator, 502},
+	CodeStorage:           {"网关存储不可用, 未受理", "The gateway can not store requests; nothing was accepted.", "请联系网关管理员; 恢复后可用同一请求号重试", "Tell the operator; the same id may be sent again later.", OwnerOperator, 503},
+	CodeRateLimited:       {"请求过于频繁", "Too many requests.", "请稍后重试", "Slow down.", OwnerHIS, 429},
+	CodeInternal:          {"网关内部错误", "Internal error.", "请把编号告知网关管理员", "Give the reference to the operator.", OwnerOperator, 500},
+}

@@ -1,0 +1,149 @@
+// Package catalog says what a transaction of the interface is: its nodes and fields, what kind of
+// thing it does, how it is undone, how its outcome can be asked for, and how long it may take.
+//
+// The tables are data (package spec, and behaviour.json beside this file for the columns we add);
+// this package only reads them. It knows no field by name.
+package catalog
+
+import "yiqiao/schemas/ident"
+
+// Kind is what a transaction does, as spec/FORMAT.md lists it.
+type Kind string
+
+const (
+	Query    Kind = "query"
+	Write    Kind = "write"
+	Settle   Kind = "settle"
+	Reverse  Kind = "reverse"
+	Upload   Kind = "upload"
+	Download Kind = "download"
+	Session  Kind = "session"
+)
+
+// Limit is a class of time limit; the gateway's configuration gives each a duration.
+type Limit string
+
+const (
+	LimitQuery  Limit = "query"  // default 60 s
+	LimitWrite  Limit = "write"  // default 60 s
+	LimitSettle Limit = "settle" // default 180 s
+	LimitFile   Limit = "file"   // default 180 s
+)
+
+// Required says whether a field or node must be there.
+type Required uint8
+
+const (
+	Optional    Required = iota
+	Conditional          // depends on the case; see Note
+	Always
+)
+
+// Direction is a side of a transaction.
+type Direction string
+
+const (
+	Input  Direction = "input"
+	Output Direction = "output"
+)
+
+// Field is one member of a node.
+type Field struct {
+	Code     string   // member name as sent
+	Name     string   // Chinese label
+	Aliases  []string // other spellings: accepted, never sent
+	Type     string   // string number date datetime array object
+	Length   int      // characters, or digits of a number; 0 unknown
+	Decimals int      // decimals of a number; -1 when the table gives no "n,d" form
+	Dict     string   // dictionary name, "" for none
+	Required Required
+	Assumed  bool // required flag is only a default (required_known: false)
+	Borrowed bool // type and length come from the same code elsewhere: not enforced
+	Note     string
+}
+
+// Node is an object or a list of objects inside input or output.
+type Node struct {
+	Name          string // member name; "" means the fields lie directly in input or output
+	Title         string
+	Repeat        bool // an array of objects
+	Required      Required
+	Parent        string // "" or the node it lies inside
+	AlternativeTo string // sent instead of that node
+	Fields        []Field
+}
+
+// Ask is one way to find out what became of a transaction whose answer is unknown.
+type Ask struct {
+	Infno ident.Infno // the query to send
+	// By names the members of the query's data node and where each value comes from:
+	// a member of the asked transaction's own input ("psn_no"), or "msgid".
+	By map[string]string
+	// Node and Match: the asked transaction happened when a row of Node in the reply carries
+	// the member Match equal to the original msgid (medins_setl_id for settlements).
+	Node, Match string
+	// Needs names a region capability that must be on, "" when every centre answers.
+	Needs string
+}
+
+// Transaction is one row of the catalogue.
+type Transaction struct {
+	Infno       ident.Infno
+	Name, Group string
+	Kind        Kind
+	Scope       string // "" for national
+	Confidence  string // high, medium, low
+	Input       []Node
+	Output      []Node
+	Undo        ident.Infno // the number that undoes this one, "" for none
+	Reversible  bool        // 2601 takes it
+	Asks        []Ask       // in order of preference
+	Limit       Limit
+	Commits     bool // changes something at the centre: an unknown outcome must be resolved
+	Queued      bool // upload class: may be queued and re-sent byte for byte
+	Signed      bool // amounts may be negative in requests
+	Sources     []string
+	Disputes    []string
+	Remarks     []string
+}
+
+// Described reports whether any field of the transaction is evidenced.
+func (t *Transaction) Described() bool { return false }
+
+// Nodes gives the nodes of one side.
+func (t *Transaction) Nodes(d Direction) []Node {
+	if d == Input {
+		return t.Input
+	}
+	return t.Output
+}
+
+// Catalog is the set of all transactions. It is immutable and safe for concurrent use.
+type Catalog struct{}
+
+// Default reads the embedded national tables.
+func Default() (*Catalog, error) { return nil, nil }
+
+// Lookup finds a transaction by its number.
+func (c *Catalog) Lookup(n ident.Infno) (*Transaction, bool) { return nil, false }
+
+// All lists the transactions by number.
+func (c *Catalog) All() []*Transaction { return nil }
+
+// Credential reports whether a member of that name carries a patient's credential (card number,
+// credential token, password), which is never stored, logged or reported.
+func (c *Catalog) Credential(member string) bool { return false }
+
+// Personal reports whether a member of that name identifies a person (name, identity number,
+// telephone, address): sealed at rest, masked everywhere else.
+func (c *Catalog) Personal(member string) bool { return false }
+
+// Redact returns a deep copy of a decoded input or output in which every credential is replaced
+// by Redacted. v itself is not changed.
+func (c *Catalog) Redact(v any) any { return v }
+
+// Mask returns a deep copy for people's eyes: credentials and personal members masked.
+func (c *Catalog) Mask(v any) any { return v }
+
+// Redacted stands where a credential was cut out.
+const Redacted = "[cut out]"
