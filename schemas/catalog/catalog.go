@@ -73,18 +73,33 @@ type Node struct {
 	Fields        []Field
 }
 
-// Ask is one way to find out what became of a transaction whose answer is unknown.
+// Ask is one way to find out what became of a transaction whose answer is unknown: a query, and
+// how to recognise the transaction in its reply.
 type Ask struct {
 	Infno ident.Infno // the query to send
-	// By names the members of the query's data node and where each value comes from:
-	// a member of the asked transaction's own input ("psn_no"), or "msgid".
+	Send  string      // node of the query's input the members of By go into, usually "data"
+	// By names the members of the query and where each value comes from: a member of the asked
+	// transaction's own input ("psn_no"), "msgid", "now" or "day" (its date).
 	By map[string]string
-	// Node and Match: the asked transaction happened when a row of Node in the reply carries
-	// the member Match equal to the original msgid (medins_setl_id for settlements).
-	Node, Match string
+	// Node and Match: the transaction happened when a row of Node in the reply has, for every
+	// member named in Match, the value of that source (as in By).
+	Node  string
+	Match map[string]string
 	// Needs names a region capability that must be on, "" when every centre answers.
 	Needs string
 }
+
+// Remedy is one way to end an unknown outcome; a transaction lists those that apply, in the order
+// they are tried.
+type Remedy string
+
+const (
+	RemedyAsk     Remedy = "ask"     // Asks; found means done, not found after the settling time means absent
+	RemedyReverse Remedy = "reverse" // 2601 with the original msgid
+	RemedyUndo    Remedy = "undo"    // Undo, when its input can be built from the original input alone
+	RemedyResend  Remedy = "resend"  // the same content again is harmless at the centre
+	RemedyPark    Remedy = "park"    // a person decides
+)
 
 // Transaction is one row of the catalogue.
 type Transaction struct {
