@@ -113,6 +113,7 @@ type Transaction struct {
 	Undo        ident.Infno // the number that undoes this one, "" for none
 	Reversible  bool        // 2601 takes it
 	Asks        []Ask       // in order of preference
+	Remedies    []Remedy    // for an unknown outcome, in the order they are tried
 	Limit       Limit
 	Commits     bool // changes something at the centre: an unknown outcome must be resolved
 	Queued      bool // upload class: may be queued and re-sent byte for byte
