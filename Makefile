@@ -1,0 +1,52 @@
+# 医桥 / Yiqiao. `make demo` and `make test` need only Go and make.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
+
+.PHONY: help demo build test race check cross vuln bench fuzz generate clean
+
+help: ## show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## settle a bill end to end against the simulated centre
+	@bin/yiqiao demo
+
+build: ## build bin/yiqiao
+	@mkdir -p bin
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/yiqiao ./cmd/yiqiao
+
+test: ## run all tests
+	$(GO) test ./...
+
+race: ## run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+check: ## gofmt, vet, staticcheck, go.mod tidy, generated files
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+generate: ## write the generated files anew (schemas, docs)
+	$(GO) generate ./...
+
+cross: ## static builds for the platforms we promise
+	@for p in linux/amd64 linux/arm64 windows/amd64; do \
+	  echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o /dev/null ./cmd/yiqiao || exit 1; done
+
+vuln: ## look for known vulnerabilities, where the database can be reached
+	@scripts/vuln.sh $(GOVULNCHECK)
+
+bench: ## the figures of docs/figures.md, each beside what it is measured against
+	@scripts/bench.sh
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what was built
+	rm -rf bin .cache
