@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"yiqiao/schemas/ident"
@@ -15,17 +16,61 @@ var (
 	ErrStale = errors.New("gateway: record has changed")
 	// ErrNotFound: no such record, request or bill.
 	ErrNotFound = errors.New("gateway: not found")
+	// ErrExists: a new record or bill has an id that is taken, or the record's request has one
+	// with the same step and attempt.
+	ErrExists = errors.New("gateway: record or bill exists already")
 	// ErrStorage: the journal can not promise durability now; nothing was accepted.
 	ErrStorage = errors.New("gateway: journal unavailable")
 )
 
-// Entry is what one Write makes durable, all of it or nothing.
+// Entry is what one Write makes durable, all of it or nothing. Several fields may be set; they are
+// taken in the order they stand here. What the journal derives (Version, UpdatedAt, Cause, Output,
+// Event.Seq) is ignored on the way in: a record written as prepared has Version 0, one written as
+// sent has Version 1 and an EventSent at its CreatedAt. Times are kept to the millisecond.
 type Entry struct {
 	Request *Request // new HIS request; an equal key and digest already present makes Write return Existing
 	Bill    *Bill
-	Record  *Record // new record; State must be StatePrepared or StateSent
+	Record  *Record // new record; State must be StatePrepared or StateSent; its Request and Bill must be there
 	Append  *Append // event on an existing record
 	Answer  *Answer // final answer of a request
+}
+
+// Check tells what is wrong with an entry by itself, before any journal looks at it. Pure.
+func (e Entry) Check() error {
+	if e == (Entry{}) {
+		return errors.New("gateway: empty entry")
+	}
+	if r := e.Request; r != nil {
+		if r.Key.System == "" || r.Key.ID == "" {
+			return errors.New("gateway: request without a key")
+		}
+	}
+	if b := e.Bill; b != nil && b.ID == "" {
+		return errors.New("gateway: bill without an id")
+	}
+	if r := e.Record; r != nil {
+		if r.ID == "" || r.Institution == "" || r.Infno == "" {
+			return errors.New("gateway: record without id, institution or infno")
+		}
+		if r.State != StatePrepared && r.State != StateSent {
+			return fmt.Errorf("gateway: a new record can not be %q", r.State)
+		}
+		if (r.Request.System == "") != (r.Request.ID == "") {
+			return errors.New("gateway: record with half a request key")
+		}
+	}
+	if a := e.Append; a != nil && a.ID == "" {
+		return errors.New("gateway: event without a record")
+	}
+	if a := e.Answer; a != nil {
+		if len(a.Body) == 0 {
+			return errors.New("gateway: empty answer")
+		}
+		if a.At.IsZero() {
+			return errors.New("gateway: answer without a time")
+		}
+	}
+	return nil
 }
 
 // Append adds an event to a record that must still be at Version.
@@ -54,20 +99,24 @@ type Journal interface {
 
 	// Write makes all entries durable in one database transaction, in order. When an entry's
 	// Request exists already with an equal digest nothing is written and existing is that request;
-	// with another digest the error is ErrConflict. ErrStale when an Append's version is old.
+	// with another digest the error is ErrConflict. ErrStale when an Append's version is old,
+	// ErrExists when a new Record or Bill is there already, ErrNotFound when what an entry refers
+	// to is not. After an error other than ErrStorage nothing was written; after ErrStorage nothing
+	// was promised, and a read tells once the journal is healthy again.
 	Write(ctx context.Context, entries ...Entry) (existing *Request, err error)
 
 	// Told notes that the HIS was given the final answer. Not durable when it returns: losing it
-	// only means the HIS is told again.
+	// only means the HIS is told again. A request without an answer stays untold.
 	Told(key RequestKey, at time.Time)
 
 	Record(ctx context.Context, id ident.MsgID) (Record, error)
 	Events(ctx context.Context, id ident.MsgID) ([]Event, error)
 	Request(ctx context.Context, key RequestKey) (Request, error)
 	Bill(ctx context.Context, id string) (Bill, error)
-	// Steps lists the records of a bill or of a request, oldest first.
+	// BillRecords and RequestRecords list the records of a bill or of a request, oldest first.
 	BillRecords(ctx context.Context, bill string) ([]Record, error)
 	RequestRecords(ctx context.Context, key RequestKey) ([]Record, error)
+	// List gives the selected records in the order they were written, or the other way round.
 	List(ctx context.Context, q Query) ([]Record, error)
 
 	// Health is nil when a write would be accepted now.
@@ -80,9 +129,9 @@ type Query struct {
 	Institution ident.Institution
 	Infno       ident.Infno
 	States      []State
-	From, To    time.Time // CreatedAt, To exclusive
-	Queued      bool      // only records with Wire (the upload class)
-	After       ident.MsgID
-	Newest      bool // newest first
-	Limit       int  // default 100, at most 10,000
+	From, To    time.Time   // CreatedAt, To exclusive
+	Queued      bool        // only records with Wire (the upload class)
+	After       ident.MsgID // records behind this one in the order of the list; ErrNotFound when unknown
+	Newest      bool        // newest first
+	Limit       int         // default 100, at most 10,000
 }

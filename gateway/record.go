@@ -111,6 +111,29 @@ type Record struct {
 	Output    []byte // Data of the event that ended it, or nil
 }
 
+// Apply folds one more event into r: State, Version, UpdatedAt, Cause and, when the event ends the
+// record, Output. EventAsked keeps the Cause, every other event sets it. The error is that of Next
+// and leaves r as it was. Folding all events of a record, beginning with its state before the
+// first one, gives the stored record: a record written with StateSent begins as prepared and has
+// an EventSent at CreatedAt as its first event.
+func (r *Record) Apply(e Event) error {
+	s, err := Next(r.State, e.Kind)
+	if err != nil {
+		return err
+	}
+	r.State = s
+	r.Version++
+	r.UpdatedAt = e.At
+	if e.Kind != EventAsked {
+		r.Cause = e.Cause
+	}
+	r.Output = nil
+	if s.Final() {
+		r.Output = e.Data
+	}
+	return nil
+}
+
 // RequestKey names one HIS request: the HIS system's own id within that system.
 type RequestKey struct {
 	System string // name of the HIS system (API client)
