@@ -5,7 +5,11 @@
 // this package only reads them. It knows no field by name.
 package catalog
 
-import "yiqiao/schemas/ident"
+import (
+	"slices"
+
+	"yiqiao/schemas/ident"
+)
 
 // Kind is what a transaction does, as spec/FORMAT.md lists it.
 type Kind string
@@ -70,7 +74,25 @@ type Node struct {
 	Required      Required
 	Parent        string // "" or the node it lies inside
 	AlternativeTo string // sent instead of that node
+	OnlyIn        string // seen in that client only
 	Fields        []Field
+}
+
+// Field finds a field by its code; aliases are not looked at.
+func (n *Node) Field(code string) (*Field, bool) {
+	for i := range n.Fields {
+		if n.Fields[i].Code == code {
+			return &n.Fields[i], true
+		}
+	}
+	return nil, false
+}
+
+// Extension is a node that one client has and the common interface has not. It is not checked.
+type Extension struct {
+	Side   Direction
+	OnlyIn string
+	Node   Node
 }
 
 // Ask is one way to find out what became of a transaction whose answer is unknown: a query, and
@@ -79,7 +101,8 @@ type Ask struct {
 	Infno ident.Infno // the query to send
 	Send  string      // node of the query's input the members of By go into, usually "data"
 	// By names the members of the query and where each value comes from: a member of the asked
-	// transaction's own input ("psn_no"), "msgid", "now" or "day" (its date).
+	// transaction's own input ("psn_no"), SourceMsgID, SourceNow, SourceDay (its date; for a
+	// datetime member its first second), or a literal written "=1".
 	By map[string]string
 	// Node and Match: the transaction happened when a row of Node in the reply has, for every
 	// member named in Match, the value of that source (as in By).
@@ -88,6 +111,14 @@ type Ask struct {
 	// Needs names a region capability that must be on, "" when every centre answers.
 	Needs string
 }
+
+// Sources of Ask.By and Ask.Match that are not a member of the asked transaction's input.
+const (
+	SourceMsgID  = "msgid" // its message id
+	SourceNow    = "now"   // the time of asking
+	SourceDay    = "day"   // its date
+	LiteralStart = "="     // what follows is the value
+)
 
 // Remedy is one way to end an unknown outcome; a transaction lists those that apply, in the order
 // they are tried.
@@ -115,16 +146,43 @@ type Transaction struct {
 	Asks        []Ask       // in order of preference
 	Remedies    []Remedy    // for an unknown outcome, in the order they are tried
 	Limit       Limit
-	Commits     bool // changes something at the centre: an unknown outcome must be resolved
-	Queued      bool // upload class: may be queued and re-sent byte for byte
-	Signed      bool // amounts may be negative in requests
+	Commits     bool     // changes something at the centre: an unknown outcome must be resolved
+	Queued      bool     // upload class: may be queued and re-sent byte for byte
+	Signed      bool     // amounts may be negative in requests
+	Negative    []string // with Signed: only these members may be; empty: any
 	Sources     []string
 	Disputes    []string
 	Remarks     []string
+	Extensions  []Extension
 }
 
 // Described reports whether any field of the transaction is evidenced.
-func (t *Transaction) Described() bool { return false }
+func (t *Transaction) Described() bool {
+	for _, side := range [][]Node{t.Input, t.Output} {
+		for i := range side {
+			if len(side[i].Fields) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// MayBeNegative reports whether a member of a request may hold a negative number.
+func (t *Transaction) MayBeNegative(member string) bool {
+	return t.Signed && (len(t.Negative) == 0 || slices.Contains(t.Negative, member))
+}
+
+// Node finds a node by its name.
+func (t *Transaction) Node(d Direction, name string) (*Node, bool) {
+	ns := t.Nodes(d)
+	for i := range ns {
+		if ns[i].Name == name {
+			return &ns[i], true
+		}
+	}
+	return nil, false
+}
 
 // Nodes gives the nodes of one side.
 func (t *Transaction) Nodes(d Direction) []Node {
@@ -134,32 +192,29 @@ func (t *Transaction) Nodes(d Direction) []Node {
 	return t.Output
 }
 
-// Catalog is the set of all transactions. It is immutable and safe for concurrent use.
-type Catalog struct{}
+// Catalog is the set of all transactions. It is immutable and safe for concurrent use; what it
+// hands out is shared and must not be changed.
+type Catalog struct {
+	byNumber map[ident.Infno]*Transaction
+	all      []*Transaction
 
-// Default reads the embedded national tables.
-func Default() (*Catalog, error) { return nil, nil }
+	classes map[string]class // by folded member name, see fold
+	spelled map[string]class // by spelling, for the names the tables use
+}
 
 // Lookup finds a transaction by its number.
-func (c *Catalog) Lookup(n ident.Infno) (*Transaction, bool) { return nil, false }
+func (c *Catalog) Lookup(n ident.Infno) (*Transaction, bool) {
+	if c == nil {
+		return nil, false
+	}
+	t, ok := c.byNumber[n]
+	return t, ok
+}
 
 // All lists the transactions by number.
-func (c *Catalog) All() []*Transaction { return nil }
-
-// Credential reports whether a member of that name carries a patient's credential (card number,
-// credential token, password), which is never stored, logged or reported.
-func (c *Catalog) Credential(member string) bool { return false }
-
-// Personal reports whether a member of that name identifies a person (name, identity number,
-// telephone, address): sealed at rest, masked everywhere else.
-func (c *Catalog) Personal(member string) bool { return false }
-
-// Redact returns a deep copy of a decoded input or output in which every credential is replaced
-// by Redacted. v itself is not changed.
-func (c *Catalog) Redact(v any) any { return v }
-
-// Mask returns a deep copy for people's eyes: credentials and personal members masked.
-func (c *Catalog) Mask(v any) any { return v }
-
-// Redacted stands where a credential was cut out.
-const Redacted = "[cut out]"
+func (c *Catalog) All() []*Transaction {
+	if c == nil {
+		return nil
+	}
+	return slices.Clone(c.all)
+}

@@ -1,0 +1,183 @@
+package catalog
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"yiqiao/schemas/ident"
+)
+
+//go:embed behaviour.json
+var behaviourFS embed.FS
+
+// columns are the columns of behaviour.json. An absent one leaves what a wider rule said.
+type columns struct {
+	Limit    Limit    `json:"limit"`
+	Commits  *bool    `json:"commits"`
+	Queued   *bool    `json:"queued"`
+	Signed   *bool    `json:"signed"`
+	Negative []string `json:"negative"`
+	Remedies []Remedy `json:"remedies"`
+	Asks     []rawAsk `json:"asks"`
+	Why      string   `json:"why"`
+}
+
+type rawAsk struct {
+	Infno ident.Infno       `json:"infno"`
+	Send  string            `json:"send"`
+	By    map[string]string `json:"by"`
+	Node  string            `json:"node"`
+	Match map[string]string `json:"match"`
+	Needs string            `json:"needs"`
+}
+
+type group struct {
+	Prefixes []string `json:"prefixes"`
+	Kinds    []Kind   `json:"kinds"`
+	columns
+}
+
+type behaviour struct {
+	About        []string                `json:"about"`
+	Kinds        map[Kind]columns        `json:"kinds"`
+	Groups       []group                 `json:"groups"`
+	Transactions map[ident.Infno]columns `json:"transactions"`
+	Credential   []string                `json:"credential"`
+	Personal     []string                `json:"personal"`
+	FreeForm     []string                `json:"free_form"`
+}
+
+// behave fills our own columns: first by kind, then by groups in order, then by number.
+func (c *Catalog) behave(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	var r behaviour
+	if err := dec.Decode(&r); err != nil {
+		return err
+	}
+	for _, t := range c.all {
+		kind, ok := r.Kinds[t.Kind]
+		if !ok {
+			return fmt.Errorf("kind %q has no defaults", t.Kind)
+		}
+		kind.apply(t)
+		for _, g := range r.Groups {
+			if g.covers(t) {
+				g.apply(t)
+			}
+		}
+		if own, ok := r.Transactions[t.Infno]; ok {
+			own.apply(t)
+		}
+		if err := c.consistent(t); err != nil {
+			return fmt.Errorf("%s: %w", t.Infno, err)
+		}
+	}
+	for n := range r.Transactions {
+		if c.byNumber[n] == nil {
+			return fmt.Errorf("transaction %s does not exist", n)
+		}
+	}
+	return c.classify(map[class][]string{credential: r.Credential, personal: r.Personal, freeForm: r.FreeForm})
+}
+
+// classify keeps what each member name holds, also under the spellings the tables use.
+func (c *Catalog) classify(names map[class][]string) error {
+	c.classes, c.spelled = map[string]class{}, map[string]class{}
+	for k, list := range names {
+		for _, n := range list {
+			f := fold(n)
+			if _, twice := c.classes[f]; twice || f == "" {
+				return fmt.Errorf("member %q listed twice", n)
+			}
+			c.classes[f] = k
+		}
+	}
+	for _, t := range c.all {
+		for _, side := range [][]Node{t.Input, t.Output} {
+			for _, n := range side {
+				c.spelled[n.Name] = c.classes[fold(n.Name)]
+				for _, f := range n.Fields {
+					c.spelled[f.Code] = c.classes[fold(f.Code)]
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (g *group) covers(t *Transaction) bool {
+	return slices.Contains(g.Kinds, t.Kind) &&
+		slices.ContainsFunc(g.Prefixes, func(p string) bool { return strings.HasPrefix(string(t.Infno), p) })
+}
+
+func (k *columns) apply(t *Transaction) {
+	if k.Limit != "" {
+		t.Limit = k.Limit
+	}
+	if k.Commits != nil {
+		t.Commits = *k.Commits
+	}
+	if k.Queued != nil {
+		t.Queued = *k.Queued
+	}
+	if k.Signed != nil {
+		t.Signed = *k.Signed
+	}
+	if k.Negative != nil {
+		t.Negative = k.Negative
+	}
+	if k.Remedies != nil {
+		t.Remedies = k.Remedies
+	}
+	if k.Asks != nil {
+		t.Asks = nil
+		for _, a := range k.Asks {
+			t.Asks = append(t.Asks, Ask(a))
+		}
+	}
+}
+
+// consistent refuses columns that could not be followed.
+func (c *Catalog) consistent(t *Transaction) error {
+	switch t.Limit {
+	case LimitQuery, LimitWrite, LimitSettle, LimitFile:
+	default:
+		return fmt.Errorf("limit %q", t.Limit)
+	}
+	for _, a := range t.Asks {
+		if c.byNumber[a.Infno] == nil {
+			return fmt.Errorf("asks %s, which does not exist", a.Infno)
+		}
+	}
+	if !t.Commits && len(t.Remedies) > 0 {
+		return fmt.Errorf("commits nothing, yet has remedies")
+	}
+	if t.Commits && len(t.Remedies) == 0 {
+		return fmt.Errorf("commits, and nothing ends an unknown outcome")
+	}
+	for _, r := range t.Remedies {
+		switch r {
+		case RemedyResend, RemedyPark:
+		case RemedyAsk:
+			if len(t.Asks) == 0 {
+				return fmt.Errorf("remedy ask without asks")
+			}
+		case RemedyReverse:
+			if !t.Reversible {
+				return fmt.Errorf("remedy reverse, but 2601 does not take it")
+			}
+		case RemedyUndo:
+			if t.Undo == "" {
+				return fmt.Errorf("remedy undo, but nothing undoes it")
+			}
+		default:
+			return fmt.Errorf("remedy %q", r)
+		}
+	}
+	return nil
+}
