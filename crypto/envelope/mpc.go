@@ -1,0 +1,330 @@
+package envelope
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"yiqiao/crypto/sm"
+	"yiqiao/schemas/strictjson"
+)
+
+// mpc is the envelope of security.md section 2: encData is SM4 of data, signData is SM2 over the
+// signing string. epc is the same with another version.
+type mpc struct {
+	party     Party
+	uid       []byte
+	key       []byte // derived SM4 key
+	version   string
+	transType string
+	dropItems bool
+	p         sm.Provider
+}
+
+func newMPC(p Party, o Options, version string) (*mpc, error) {
+	if o.Version != "" {
+		version = o.Version
+	}
+	if o.Provider == nil {
+		d, err := sm.New("")
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		o.Provider = d
+	}
+	if p.UID == "" {
+		p.UID = sm.DefaultUID
+	}
+	if p.Sign.Public() == nil {
+		return nil, fmt.Errorf("%w: no private key", ErrConfig)
+	}
+	if len(p.Verify) == 0 {
+		return nil, fmt.Errorf("%w: no public key of the peer", ErrConfig)
+	}
+	for _, k := range p.Verify {
+		if k.Point() == nil {
+			return nil, fmt.Errorf("%w: empty public key of the peer", ErrConfig)
+		}
+	}
+	if !writable(version) || !writable(o.TransType) {
+		return nil, fmt.Errorf("%w: version or transType can not be written", ErrConfig)
+	}
+	if _, err := sm.Z(o.Provider, p.Sign.Public(), []byte(p.UID)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	key, err := DeriveKey(o.Provider, p.AppID, p.AppSecret)
+	if err != nil {
+		return nil, err
+	}
+	p.Verify = append([]*sm.PublicKey(nil), p.Verify...)
+	return &mpc{
+		party: p, uid: []byte(p.UID), key: key, version: version, transType: o.TransType,
+		dropItems: o.DropEmptyItems, p: o.Provider,
+	}, nil
+}
+
+// DeriveKey gives the 16-byte SM4 key of an application (security.md 2.5): SM4-ECB of the secret
+// under the first 16 characters of the id, of which the first 16 upper-case hex digits are the
+// key. It has 64 bits of variety at most. Deterministic. ErrConfig when the id has fewer than 16
+// characters or others than printable ASCII, or when the secret is empty.
+func DeriveKey(p sm.Provider, appID, appSecret string) ([]byte, error) {
+	if len(appID) < 16 {
+		return nil, fmt.Errorf("%w: appId must have at least 16 characters", ErrConfig)
+	}
+	for _, c := range []byte(appID) {
+		if c < 0x21 || c > 0x7e {
+			return nil, fmt.Errorf("%w: appId must be printable ASCII", ErrConfig)
+		}
+	}
+	if appSecret == "" || !utf8.ValidString(appSecret) {
+		return nil, fmt.Errorf("%w: appSecret must be UTF-8 text", ErrConfig)
+	}
+	c, err := sm.ECBEncrypt(p, []byte(appID[:16]), []byte(appSecret))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return appendHex(nil, c[:8]), nil
+}
+
+// Seal is Profile.Seal.
+func (m *mpc) Seal(rand io.Reader, now time.Time, data []byte) (Sealed, error) {
+	return m.seal(rand, now, nil, data)
+}
+
+// SealReply is Profile.SealReply. code is written as a number when it looks like one; success is
+// true for "0" only.
+func (m *mpc) SealReply(rand io.Reader, now time.Time, code, message string, data []byte) (Sealed, error) {
+	if code == "" || !writable(code) || !writable(message) {
+		return Sealed{}, refusal("member")
+	}
+	if code == "0" && data == nil {
+		return Sealed{}, refusal("data")
+	}
+	kind := "error"
+	if code == "0" {
+		kind = "success"
+	}
+	var codeValue any = code
+	if isNumber(code) {
+		codeValue = json.Number(code)
+	}
+	return m.seal(rand, now, []member{
+		{"code", codeValue}, {"message", message}, {"success", code == "0"}, {"type", kind},
+	}, data)
+}
+
+// seal builds a message of the usual members, more, and data when it is not nil.
+func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte) (Sealed, error) {
+	var store [12]member
+	members := append(store[:0], more...)
+	members = append(members,
+		member{"appId", m.party.AppID}, member{"version", m.version},
+		member{"encType", "SM4"}, member{"signType", "SM2"},
+		member{"timestamp", strconv.FormatInt(now.UnixMilli(), 10)})
+	if m.transType != "" {
+		members = append(members, member{"transType", m.transType})
+	}
+	if len(members[len(more)+4].value.(string)) != 13 {
+		return Sealed{}, refusal("member")
+	}
+	head := members
+	if data != nil {
+		object, err := outgoing(data)
+		if err != nil {
+			return Sealed{}, err
+		}
+		members = append(members, member{"data", object})
+	}
+	text, err := signingText(members, m.party.AppSecret, len(data)+256, false)
+	if err != nil {
+		return Sealed{}, refusal("array-item")
+	}
+	if hasSeparator(text) {
+		return Sealed{}, refusal("line-separator")
+	}
+	sig, err := m.p.Sign(rand, m.party.Sign, m.uid, text)
+	if err != nil {
+		if errors.Is(err, sm.ErrRandom) {
+			return Sealed{}, fmt.Errorf("%w: %w", refusal("random"), err)
+		}
+		return Sealed{}, refusal("sign")
+	}
+	body := make([]byte, 0, 2*len(data)+512)
+	for i, h := range head {
+		sep := byte(',')
+		if i == 0 {
+			sep = '{'
+		}
+		body = append(appendString(append(body, sep), h.name), ':')
+		switch v := h.value.(type) {
+		case string:
+			body = appendString(body, v)
+		case bool:
+			body = appendBool(body, v)
+		case json.Number:
+			body = append(body, v...)
+		}
+	}
+	if data != nil {
+		enc, err := sm.ECBEncrypt(m.p, m.key, data)
+		if err != nil {
+			return Sealed{}, refusal("sign")
+		}
+		body = append(appendHex(append(body, `,"encData":"`...), enc), '"')
+	}
+	body = append(body, `,"signData":"`...)
+	body = base64.StdEncoding.AppendEncode(body, sig[:])
+	return Sealed{Body: append(body, `"}`...), ContentType: contentType}, nil
+}
+
+// outgoing reads data we are asked to seal: a strict JSON object without exponents.
+func outgoing(data []byte) (any, error) {
+	v, err := strictjson.Decode(data, strictjson.Request())
+	if err != nil {
+		if e := (*strictjson.Error)(nil); errors.As(err, &e) && e.Kind == strictjson.Number {
+			return nil, refusal("exponent")
+		}
+		return nil, refusal("json")
+	}
+	if _, ok := v.(map[string]any); !ok {
+		return nil, refusal("data")
+	}
+	return v, nil
+}
+
+// hasSeparator finds U+2028 and U+2029.
+func hasSeparator(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte("\xe2\x80"))
+		if i < 0 || i+2 >= len(text) {
+			return false
+		}
+		if c := text[i+2]; c == 0xa8 || c == 0xa9 {
+			return true
+		}
+		text = text[i+2:]
+	}
+}
+
+// writable tells whether s can be a value in a message we write.
+func writable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "\u2028\u2029")
+}
+
+// isNumber tells whether code reads the same as a JSON integer.
+func isNumber(s string) bool {
+	n, err := strconv.ParseInt(s, 10, 32)
+	return err == nil && strconv.FormatInt(n, 10) == s
+}
+
+// appendHex writes upper-case hex.
+func appendHex(dst, b []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range b {
+		dst = append(dst, digits[c>>4], digits[c&15])
+	}
+	return dst
+}
+
+// Open is Profile.Open.
+func (m *mpc) Open(body []byte) ([]byte, Head, error) {
+	lim := strictjson.Request()
+	lim.Exponent = true
+	return m.open(body, lim, false)
+}
+
+// OpenReply is Profile.OpenReply.
+func (m *mpc) OpenReply(body []byte) ([]byte, Head, error) {
+	return m.open(body, strictjson.Reply(), true)
+}
+
+// open reads, decrypts, verifies, in this order because the signature covers the plain data; the
+// data is looked at by nobody before the signature holds.
+func (m *mpc) open(body []byte, lim strictjson.Limits, reply bool) ([]byte, Head, error) {
+	w, err := readWire(body, lim)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	if err := w.check(m.party.AppID, reply); err != nil {
+		return nil, Head{}, err
+	}
+	if reply && !w.hasSign {
+		if w.head.Code == "0" {
+			return nil, Head{}, fault("unsigned")
+		}
+		return nil, w.head, fault("unsigned-error")
+	}
+	var plain []byte
+	if w.hasEnc || !reply {
+		var value any
+		if plain, value, err = m.decrypt(w.encData, lim); err != nil {
+			return nil, Head{}, err
+		}
+		w.members = append(w.members, member{"data", value})
+	}
+	text, err := signingText(w.members, m.party.AppSecret, len(plain)+256, m.dropItems)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	if err := m.verify(text, w.signData); err != nil {
+		return nil, Head{}, err
+	}
+	return plain, w.head, nil
+}
+
+// decrypt gives the plain text of encData and what it says.
+func (m *mpc) decrypt(encData string, lim strictjson.Limits) ([]byte, any, error) {
+	text, err := hex.DecodeString(encData)
+	if err != nil {
+		return nil, nil, fault("hex")
+	}
+	plain, err := sm.ECBDecrypt(m.p, m.key, text)
+	switch {
+	case errors.Is(err, sm.ErrPadding):
+		return nil, nil, fault("padding")
+	case err != nil:
+		return nil, nil, fault("length")
+	}
+	value, err := strictjson.Decode(plain, lim)
+	if err != nil {
+		return nil, nil, jsonFault("data-", err)
+	}
+	// A scalar or an empty array would vanish from the signing string or be ambiguous in it.
+	switch v := value.(type) {
+	case map[string]any:
+	case []any:
+		if len(v) == 0 {
+			return nil, nil, fault("data")
+		}
+	default:
+		return nil, nil, fault("data")
+	}
+	return plain, value, nil
+}
+
+// verify accepts signData when one of the peer's keys made it over text.
+func (m *mpc) verify(text []byte, signData string) error {
+	raw, err := base64.StdEncoding.Strict().DecodeString(signData)
+	if err != nil || strings.ContainsAny(signData, "\r\n") {
+		return fault("base64")
+	}
+	var sig sm.Signature
+	if len(raw) != len(sig) {
+		return fault("signature-length")
+	}
+	copy(sig[:], raw)
+	for _, key := range m.party.Verify {
+		if m.p.Verify(key, m.uid, text, sig) == nil {
+			return nil
+		}
+	}
+	return fault("signature")
+}
