@@ -35,7 +35,12 @@ func (p *parser) fail(k Kind, at int) (int, bool) {
 	return at, false
 }
 
+// blanks gives the offset of the next token; when blanks are refused it stays, for the reader to
+// stumble over them.
 func (p *parser) blanks(i int) int {
+	if p.lim.Compact {
+		return i
+	}
 	for i < len(p.s) {
 		switch p.s[i] {
 		case ' ', '\n', '\r', '\t':

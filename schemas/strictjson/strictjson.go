@@ -21,6 +21,7 @@ type Limits struct {
 	MaxNumber int  // length of one number literal, bytes
 	MaxNodes  int  // values in the whole document
 	Exponent  bool // allow 1e3 forms, up to two exponent digits
+	Compact   bool // refuse blanks between tokens (Syntax, or Trailing behind the value)
 }
 
 // deepest bounds MaxDepth whatever a caller asks for: reading is recursive.

@@ -158,6 +158,10 @@ func TestLimits(t *testing.T) {
 	try(`1e5`, Limits{}, Number)
 	try(strings.Repeat("[", 64)+strings.Repeat("]", 64), Reply(), "")
 	try(strings.Repeat("[", 65)+strings.Repeat("]", 65), Reply(), Depth)
+	for text, want := range map[string]Kind{`{"a":[1,{"b":" "}]}`: "", ` 1`: Syntax, `1 `: Trailing, `{ }`: Syntax, `{"a" :1}`: Syntax,
+		`{"a": 1}`: Syntax, `{"a":1 }`: Syntax, "{\"a\":1,\n\"b\":2}": Syntax, `[ ]`: Syntax, `[1, 2]`: Syntax, `[1 ]`: Syntax, "{}\n": Trailing} {
+		try(text, Limits{Compact: true}, want)
+	}
 	deep := 1 << 20
 	try(strings.Repeat("[", deep), Limits{MaxDepth: deep}, Depth)
 	try(strings.Repeat(`{"a":`, deep), Limits{MaxDepth: deep}, Depth)
@@ -271,6 +275,9 @@ func TestAccessors(t *testing.T) {
 	if l, ok := List(Get(v, "a")); !ok || len(l) != 3 {
 		t.Error("a list is not a list")
 	}
+	if !Writable(v) || Writable([]any{map[string]any{"a": 1}}) || Writable(1.5) {
+		t.Error("Writable is wrong")
+	}
 	c := Clone(v)
 	if !reflect.DeepEqual(c, v) {
 		t.Errorf("clone differs: %v", c)
@@ -309,7 +316,9 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("got %#v, encoding/json has %#v", v, w)
 			}
 			again := Append(nil, v)
-			u, err := Decode(again, lim)
+			compact := lim
+			compact.Compact = true
+			u, err := Decode(again, compact)
 			if err != nil || !reflect.DeepEqual(u, v) {
 				t.Fatalf("%s came back as %#v, %v", again, u, err)
 			}

@@ -60,6 +60,29 @@ func appendObject(dst []byte, m map[string]any) []byte {
 	return append(dst, '}')
 }
 
+// Writable reports whether v is made only of types that Decode returns, so that Append takes it.
+func Writable(v any) bool {
+	switch v := v.(type) {
+	case nil, bool, string, json.Number:
+		return true
+	case []any:
+		for i := range v {
+			if !Writable(v[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		for _, member := range v {
+			if !Writable(member) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
 // AppendString writes s as a JSON string to dst, escaped as Append does.
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
