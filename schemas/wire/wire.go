@@ -6,7 +6,6 @@ package wire
 
 import (
 	"encoding/json"
-	"errors"
 
 	"yiqiao/schemas/ident"
 )
@@ -48,24 +47,32 @@ type Reply struct {
 // OK reports infcode 0.
 func (r Reply) OK() bool { return r.InfCode == "0" }
 
-// EncodeRequest gives the bytes to send, members in the order of the table.
-func EncodeRequest(r Request) ([]byte, error) { return nil, errors.New("not built") }
+// InputLimit is the documented length of input and output, in characters. Real batches of 2204
+// exceed it and centres take them, so nothing here enforces it; a caller may warn.
+const InputLimit = 40000
 
-// DecodeRequest reads a request strictly; input is also returned decoded. Errors are
-// *strictjson.Error or *FieldError.
-func DecodeRequest(b []byte) (Request, any, error) { return Request{}, nil, errors.New("not built") }
-
-// EncodeReply gives a response message; infcode is written as a number when it is one.
-func EncodeReply(r Reply) ([]byte, error) { return nil, errors.New("not built") }
-
-// DecodeReply reads a response loosely: undeclared members, nulls and numbers as text are normal.
-// A text without infcode is an error.
-func DecodeReply(b []byte) (Reply, error) { return Reply{}, errors.New("not built") }
-
-// FieldError names a member of the outer message that is missing or has the wrong form.
+// FieldError names a member of the outer message that is missing or has the wrong form. It never
+// carries the value.
 type FieldError struct {
 	Field string
 	Rule  string // missing, type, length, format
+	Err   error  // for input: what strictjson says of it, otherwise nil
 }
 
-func (e *FieldError) Error() string { return "wire: " + e.Field + ": " + e.Rule }
+func (e *FieldError) Error() string {
+	s := "wire: " + e.Field + ": " + e.Rule
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// The values of FieldError.Rule.
+const (
+	RuleMissing = "missing"
+	RuleType    = "type"
+	RuleLength  = "length"
+	RuleFormat  = "format"
+)
