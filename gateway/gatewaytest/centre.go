@@ -57,6 +57,8 @@ type CentreCall struct {
 type Centre struct {
 	// Clock, when set before first use, gives SentFrom and Took.
 	Clock gateway.Clock
+	// Observe, when set before first use, is called with every message before the script.
+	Observe func(CentreCall)
 	// MaxInFlight, when set before first use, bounds the permits out at once; 0 is no bound.
 	MaxInFlight int
 
@@ -218,8 +220,11 @@ func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 	call := &CentreCall{Infno: s.Message.Infno, MsgID: s.Message.MsgID, Bytes: bytes.Clone(s.Bytes)}
 	call.Request, call.Input = decode(s.Bytes)
 	c.calls = append(c.calls, call)
-	gate := c.gate
+	gate, seen := c.gate, *call
 	c.mu.Unlock()
+	if c.Observe != nil {
+		c.Observe(seen)
+	}
 
 	from := c.now()
 	reply := c.script(call.Infno, call.MsgID, call.Input).reply()

@@ -1,0 +1,153 @@
+package centre
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+
+	"yiqiao/crypto/envelope"
+	"yiqiao/gateway"
+	"yiqiao/schemas/strictjson"
+	"yiqiao/schemas/wire"
+)
+
+// verdict is what an answer, or its absence, means.
+type verdict struct {
+	outcome gateway.Outcome
+	cause   gateway.Cause
+	reply   wire.Reply
+	detail  string
+	health  health
+}
+
+// health is what an attempt says of the centre as a whole, for the breaker.
+type health uint8
+
+const (
+	sick    health = iota // the zero value on purpose
+	healthy               // an answer of the interface, whatever it says
+	unclear               // the fault may lie in this one message
+)
+
+// classify says what a whole HTTP answer means. Done needs status 200 and a verified reply with
+// infcode 0; a verified reply with another whole number is a business refusal; everything else
+// leaves the outcome unknown, also a status that looks like a refusal: what answered may stand in
+// front of a centre that was handed the message. It never panics and keeps nothing of body in
+// detail.
+func classify(p envelope.Profile, status int, header http.Header, body []byte) verdict {
+	if status != http.StatusOK {
+		v := foreign(fmt.Sprintf("status %d, %s", status, mediaType(header)))
+		if aboutMessage(status) {
+			v.health = unclear
+		}
+		return v
+	}
+	if enc := header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return foreign("content encoding " + printable(enc))
+	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // some servers begin with a byte order mark
+	if !startsObject(body) {
+		return foreign(fmt.Sprintf("no JSON object, %s", mediaType(header)))
+	}
+	data, head, err := p.OpenReply(body)
+	if err != nil {
+		if _, jsonErr := strictjson.Decode(body, strictjson.Reply()); jsonErr != nil {
+			return foreign(jsonFault(jsonErr))
+		}
+		v := verdict{cause: gateway.CauseSignature, detail: "envelope does not verify"}
+		if f := (*envelope.Fault)(nil); errors.As(err, &f) {
+			v.detail += ": " + printable(f.Code)
+		}
+		if head.Code != "" {
+			v.detail += ", outer code " + printable(head.Code)
+		}
+		return v
+	}
+	reply, err := wire.DecodeReply(data)
+	if err != nil {
+		return foreign(jsonFault(err))
+	}
+	outerOK := head.Code == "" || head.Code == "0"
+	switch {
+	case reply.InfCode == "0" && outerOK:
+		return verdict{outcome: gateway.OutcomeDone, reply: reply, health: healthy}
+	case reply.InfCode == "0":
+		return foreign("infcode 0 under outer code " + printable(head.Code))
+	case refusal(reply.InfCode):
+		return verdict{outcome: gateway.OutcomeRefused, cause: gateway.CauseBusiness, reply: reply,
+			detail: "infcode " + printable(reply.InfCode), health: healthy}
+	}
+	return foreign("infcode " + printable(reply.InfCode))
+}
+
+func foreign(detail string) verdict {
+	return verdict{cause: gateway.CauseNotInterface, detail: detail}
+}
+
+// aboutMessage lists the statuses by which a server finds fault with one request; they say nothing
+// of its health.
+func aboutMessage(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusNotAcceptable, http.StatusConflict, http.StatusGone,
+		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+// refusal reports whether an infcode is a whole number other than zero. Another spelling of zero
+// ("00", "-0") or a word is neither success nor refusal.
+func refusal(code string) bool {
+	digits := strings.TrimPrefix(code, "-")
+	if len(digits) == 0 || len(digits) > 18 || strings.Trim(digits, "0") == "" {
+		return false
+	}
+	return strings.Trim(digits, "0123456789") == ""
+}
+
+func startsObject(body []byte) bool {
+	for _, c := range body {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+			continue
+		}
+		return c == '{'
+	}
+	return false
+}
+
+func jsonFault(err error) string {
+	if e := (*strictjson.Error)(nil); errors.As(err, &e) {
+		return printable(string(e.Kind))
+	}
+	if e := (*wire.FieldError)(nil); errors.As(err, &e) {
+		return "member " + printable(e.Field) + ": " + printable(e.Rule)
+	}
+	return "no reply of the interface"
+}
+
+func mediaType(h http.Header) string {
+	m, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return "no media type"
+	}
+	return printable(m)
+}
+
+// printable keeps a short foreign word fit for a log line.
+func printable(s string) string {
+	if len(s) > 60 {
+		s = s[:60]
+	}
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f {
+			return r
+		}
+		return '?'
+	}, s)
+}

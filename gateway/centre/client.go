@@ -1,0 +1,247 @@
+// Package centre is the way to one insurance centre over HTTP: it sends a message at most once,
+// within a limit of time, and says truthfully what became of it.
+//
+// # What an attempt can end as
+//
+//	no connection (name, TCP, TLS, proxy), or one that broke before a byte left   refused   not-sent
+//	the limit passed before a byte left                                           refused   not-sent
+//	the limit passed afterwards, also in the middle of the answer                 unknown   timeout
+//	the connection ended before a whole answer                                    unknown   cut
+//	a status other than 200, whichever                                            unknown   not-interface
+//	HTML, text, an encoding, broken or doubled JSON, no usable infcode, too long  unknown   not-interface
+//	a reply that does not verify, also an unsigned outer error                    unknown   signature
+//	verified, infcode a whole number other than 0                                 refused   business
+//	verified, infcode 0                                                           done
+//
+// Whether a byte left is counted at the connection. A connection kept from an earlier message that
+// turns out to be closed is not replaced by another in the same Send: the caller decides.
+//
+// The reply carries the receiver's own id, not ours, so a reply to another message can not be told
+// by its header. Against that, settlements travel on connections of their own (Options.Fresh) and
+// what arrives unasked closes the connection.
+//
+// The standard library reports bytes it did not expect through package log; a program that uses
+// this package sends that through its masking logger.
+package centre
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/ident"
+)
+
+// Client implements gateway.Centre over HTTP/1.1. Safe for concurrent use.
+type Client struct {
+	o      Options
+	base   *url.URL
+	shared *http.Transport // connections are kept for further messages
+	fresh  *http.Transport // a connection for each message
+	own    map[catalog.Limit]bool
+	places chan struct{}
+	brk    *gobreaker.TwoStepCircuitBreaker[struct{}]
+	stats  stats
+}
+
+var _ gateway.Centre = (*Client)(nil)
+
+// New checks the options and gives a client. It opens no connection.
+func New(o Options) (*Client, error) {
+	o, base, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{o: o, base: base, places: make(chan struct{}, o.MaxInFlight), own: map[catalog.Limit]bool{}}
+	for _, class := range o.Fresh {
+		c.own[class] = true
+	}
+	c.shared, c.fresh = c.transport(false), c.transport(true)
+	c.brk = c.breaker()
+	c.stats.endings = map[Ending]uint64{}
+	return c, nil
+}
+
+func (c *Client) transport(fresh bool) *http.Transport {
+	d := &dialer{dial: c.o.Dial, tls: c.o.TLS, limit: c.o.Connect, clock: c.o.Clock, proxy: c.o.Proxy != nil}
+	one := new(http.Protocols)
+	one.SetHTTP1(true)
+	t := &http.Transport{
+		Proxy:                  c.o.Proxy,
+		DialContext:            d.plain,
+		TLSClientConfig:        c.o.TLS.Clone(),
+		TLSHandshakeTimeout:    c.o.Connect,
+		DisableKeepAlives:      fresh,
+		DisableCompression:     true,
+		MaxIdleConns:           c.o.MaxInFlight,
+		MaxIdleConnsPerHost:    c.o.MaxInFlight,
+		IdleConnTimeout:        c.o.Idle,
+		MaxResponseHeaderBytes: maxHeaders,
+		Protocols:              one,
+	}
+	if c.o.Proxy == nil {
+		t.DialTLSContext = d.secure
+	}
+	return t
+}
+
+// Close closes the connections that are kept. Messages under way are not disturbed.
+func (c *Client) Close() {
+	c.shared.CloseIdleConnections()
+	c.fresh.CloseIdleConnections()
+}
+
+// Admit implements gateway.Centre. The errors are centre-busy (no place within MaxWait, or ctx
+// ended while waiting) and centre-down (sending is paused).
+func (c *Client) Admit(ctx context.Context, n ident.Infno) (gateway.Permit, error) {
+	state := c.brk.State()
+	c.logChange()
+	if state == gobreaker.StateOpen {
+		return nil, c.down()
+	}
+	if err := c.place(ctx); err != nil {
+		c.stats.busy.Add(1)
+		return nil, &gateway.Error{Code: gateway.CodeCentreBusy, Op: "centre.admit",
+			Detail: "all places among the calls in flight are taken", RetryAfter: time.Second, Err: err}
+	}
+	report, err := c.brk.Allow()
+	if err != nil {
+		<-c.places
+		return nil, c.down()
+	}
+	return &permit{c: c, infno: n, report: report, done: make(chan struct{})}, nil
+}
+
+var errNoPlace = errors.New("no place")
+
+func (c *Client) place(ctx context.Context) error {
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	default:
+	}
+	if c.o.MaxWait == 0 {
+		return errNoPlace
+	}
+	ctx, stop := limited(ctx, c.o.Clock.Sleep, c.o.MaxWait, errNoPlace)
+	defer stop()
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// permit is one place. Its life is new, then sealed, then sent; or released from either.
+type permit struct {
+	c      *Client
+	infno  ident.Infno
+	report func(error) // tells the breaker, once
+
+	mu       sync.Mutex
+	sealed   bool
+	digest   [32]byte
+	media    string
+	used     bool // Send has begun
+	released bool
+
+	done  chan struct{} // closed when reply is set
+	reply gateway.Reply
+}
+
+// Seal implements gateway.Permit. The errors are *gateway.Error of code internal: the message can
+// not be sealed, is not the one admitted, or the permit was used.
+func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fail := func(detail string, err error) (gateway.Sealed, error) {
+		return gateway.Sealed{}, &gateway.Error{Code: gateway.CodeInternal, Op: "centre.seal", Detail: detail, Err: err}
+	}
+	switch {
+	case p.sealed || p.used || p.released:
+		return fail("the permit was used before", nil)
+	case m.Infno != p.infno:
+		return fail("admitted for another transaction", nil)
+	case !plainInfno(m.Infno):
+		return fail("malformed transaction number", nil)
+	case p.c.o.Limits[m.Limit] == 0:
+		return fail("unknown class of time limit "+string(m.Limit), nil)
+	}
+	s, err := p.c.o.Profile.Seal(p.c.o.Rand, p.c.o.Clock.Now(), m.Body)
+	if err != nil {
+		return fail("the envelope can not be built", err)
+	}
+	p.sealed, p.digest, p.media = true, p.c.o.SM3(s.Body), s.ContentType
+	if p.c.o.ContentType != "" {
+		p.media = p.c.o.ContentType
+	}
+	return gateway.Sealed{Message: m, Bytes: s.Body, Digest: p.digest}, nil
+}
+
+// Release implements gateway.Permit.
+func (p *permit) Release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.used && !p.released {
+		p.released = true
+		p.report(errNeutral)
+		<-p.c.places
+	}
+}
+
+// Send implements gateway.Permit. A second Send sends nothing and gives the reply of the first. A
+// permit that was released, or bytes that it did not seal, are refused as not sent.
+func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
+	p.mu.Lock()
+	if p.used {
+		p.mu.Unlock()
+		<-p.done
+		return p.reply
+	}
+	if p.released {
+		p.mu.Unlock()
+		return gateway.Reply{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent,
+			Detail: "the permit was released", SentFrom: p.c.o.Clock.Now()}
+	}
+	p.used = true
+	sealed, media := p.sealed && p.digest == s.Digest && p.c.o.SM3(s.Bytes) == p.digest, p.media
+	p.mu.Unlock()
+
+	// Also when something below panics the place is given back and a second Send does not hang.
+	end := errFailure
+	defer func() {
+		p.report(end)
+		<-p.c.places
+		close(p.done)
+		p.c.logChange()
+	}()
+	if !sealed {
+		end = errNeutral
+		p.reply = gateway.Reply{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent,
+			Detail: "the bytes are not those the permit sealed", SentFrom: p.c.o.Clock.Now()}
+		return p.reply
+	}
+	reply, h := p.c.send(ctx, s, media)
+	p.reply, end = reply, h.report()
+	return reply
+}
+
+func plainInfno(n ident.Infno) bool {
+	if len(n) < 4 || len(n) > 6 {
+		return false
+	}
+	for _, c := range []byte(n) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
