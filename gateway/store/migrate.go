@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A migration is a file NNNN_name.sql in this folder, numbered without gaps and never changed once
+// released. What one kind of database needs beyond it stands in NNNN_name.sqlite.sql or
+// NNNN_name.postgres.sql and runs right after. Statements end with a line that is ";" alone or
+// ends with ";".
+//
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// dialect is what the kinds of database do not have in common.
+type dialect struct {
+	name   string // in file names
+	tokens *strings.Replacer
+}
+
+// {bytes}: a column of bytes; {serial}: a key the database counts up (nothing is ever deleted); {key}: a whole-number key.
+var sqliteDialect = dialect{"sqlite", strings.NewReplacer(
+	"{bytes}", "BLOB",
+	"{serial}", "INTEGER PRIMARY KEY",
+	"{key}", "INTEGER PRIMARY KEY",
+)}
+
+type migration struct {
+	version    int64
+	name       string
+	statements []string
+}
+
+// migrations reads the files for one dialect.
+func migrations(files fs.FS, dl dialect) ([]migration, error) {
+	names, err := fs.Glob(files, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var out []migration
+	for _, n := range names {
+		base := strings.TrimSuffix(strings.TrimPrefix(n, "migrations/"), ".sql")
+		base, kind, special := strings.Cut(base, ".")
+		if special && kind != dl.name {
+			continue
+		}
+		number, name, _ := strings.Cut(base, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("store: migration %s has no number", n)
+		}
+		text, err := fs.ReadFile(files, n)
+		if err != nil {
+			return nil, err
+		}
+		if !special {
+			if version != int64(len(out)+1) {
+				return nil, fmt.Errorf("store: migration %s, want number %d", n, len(out)+1)
+			}
+			out = append(out, migration{version: version, name: name})
+		} else if version != int64(len(out)) {
+			return nil, fmt.Errorf("store: migration %s has no common part", n)
+		}
+		m := &out[version-1]
+		m.statements = append(m.statements, statements(dl.tokens.Replace(string(text)))...)
+	}
+	return out, nil
+}
+
+// statements cuts a file apart. A statement that holds others (a trigger) ends at "END;".
+func statements(text string) []string {
+	var out []string
+	var b strings.Builder
+	inside := false
+	for line := range strings.Lines(text) {
+		t := strings.TrimSpace(line)
+		if t == "" || strings.HasPrefix(t, "--") {
+			continue
+		}
+		b.WriteString(line)
+		if strings.HasPrefix(t, "CREATE TRIGGER") {
+			inside = true
+		}
+		if strings.HasSuffix(t, ";") && (!inside || strings.HasSuffix(t, "END;")) {
+			out = append(out, b.String())
+			b.Reset()
+			inside = false
+		}
+	}
+	if strings.TrimSpace(b.String()) != "" {
+		out = append(out, b.String())
+	}
+	return out
+}
+
+// migrate brings the tables up to date, each migration in a transaction of its own. A database
+// newer than the program is refused. Two processes may do it at once.
+func migrate(ctx context.Context, db *sql.DB, dl dialect) error {
+	list, err := migrations(migrationFiles, dl)
+	if err != nil {
+		return err
+	}
+	return apply(ctx, db, list)
+}
+
+func apply(ctx context.Context, db *sql.DB, list []migration) error {
+	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (
+		version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)`); err != nil {
+		return storageError(fmt.Errorf("store: schema_version: %w", err))
+	}
+	for _, m := range list {
+		if err := m.apply(ctx, db); err != nil {
+			return storageError(fmt.Errorf("store: migration %d %s: %w", m.version, m.name, err))
+		}
+	}
+	var have int64
+	if err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&have); err != nil {
+		return storageError(fmt.Errorf("store: schema_version: %w", err))
+	}
+	if have > int64(len(list)) {
+		return fmt.Errorf("store: the database has version %d, this program knows %d: use a newer program", have, len(list))
+	}
+	return nil
+}
+
+func (m migration) apply(ctx context.Context, db *sql.DB) (err error) {
+	var seen int64
+	err = db.QueryRowContext(ctx, "SELECT version FROM schema_version WHERE version = $1", m.version).Scan(&seen)
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tx.Rollback())
+		}
+	}()
+	// The transaction holds the write lock: another process may have done it meanwhile.
+	err = tx.QueryRowContext(ctx, "SELECT version FROM schema_version WHERE version = $1", m.version).Scan(&seen)
+	if err == nil {
+		return tx.Rollback()
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	for _, s := range m.statements {
+		if _, err = tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	if _, err = tx.ExecContext(ctx, "INSERT INTO schema_version (version, name) VALUES ($1, $2)", m.version, m.name); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
