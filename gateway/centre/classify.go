@@ -54,17 +54,7 @@ func classify(p envelope.Profile, status int, header http.Header, body []byte) v
 	}
 	data, head, err := p.OpenReply(body)
 	if err != nil {
-		if _, jsonErr := strictjson.Decode(body, strictjson.Reply()); jsonErr != nil {
-			return foreign(jsonFault(jsonErr))
-		}
-		v := verdict{cause: gateway.CauseSignature, detail: "envelope does not verify"}
-		if f := (*envelope.Fault)(nil); errors.As(err, &f) {
-			v.detail += ": " + printable(f.Code)
-		}
-		if head.Code != "" {
-			v.detail += ", outer code " + printable(head.Code)
-		}
-		return v
+		return unverified(err, head)
 	}
 	reply, err := wire.DecodeReply(data)
 	if err != nil {
@@ -81,6 +71,23 @@ func classify(p envelope.Profile, status int, header http.Header, body []byte) v
 			detail: "infcode " + printable(reply.InfCode), health: healthy}
 	}
 	return foreign("infcode " + printable(reply.InfCode))
+}
+
+// unverified tells a text that is no message at all from a message that can not be trusted.
+func unverified(err error, head envelope.Head) verdict {
+	code := "unknown"
+	if f := (*envelope.Fault)(nil); errors.As(err, &f) {
+		code = printable(f.Code)
+	}
+	switch code {
+	case "json", "duplicate", "utf8", "trailing", "empty":
+		return foreign("envelope: " + code)
+	}
+	v := verdict{cause: gateway.CauseSignature, detail: "envelope does not verify: " + code}
+	if head.Code != "" {
+		v.detail += ", outer code " + printable(head.Code)
+	}
+	return v
 }
 
 func foreign(detail string) verdict {

@@ -114,8 +114,9 @@ func FuzzClassify(f *testing.F) {
 		f.Add(200, "application/json", []byte(s))
 		f.Add(503, "text/html", []byte(s))
 	}
+	ps := profiles(f)
 	f.Fuzz(func(t *testing.T, status int, media string, body []byte) {
-		for _, p := range profiles(t) {
+		for _, p := range ps {
 			v := classify(p, status, http.Header{"Content-Type": {media}}, body)
 			switch v.outcome {
 			case gateway.OutcomeDone:

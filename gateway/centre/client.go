@@ -25,6 +25,7 @@
 package centre
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -148,6 +149,7 @@ type permit struct {
 
 	mu       sync.Mutex
 	sealed   bool
+	bytes    []byte // what was sealed, and its digest and media type
 	digest   [32]byte
 	media    string
 	used     bool // Send has begun
@@ -172,6 +174,8 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 		return fail("admitted for another transaction", nil)
 	case !plainInfno(m.Infno):
 		return fail("malformed transaction number", nil)
+	case len(m.Body) == 0:
+		return fail("empty message", nil)
 	case p.c.o.Limits[m.Limit] == 0:
 		return fail("unknown class of time limit "+string(m.Limit), nil)
 	}
@@ -179,7 +183,7 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 	if err != nil {
 		return fail("the envelope can not be built", err)
 	}
-	p.sealed, p.digest, p.media = true, p.c.o.SM3(s.Body), s.ContentType
+	p.sealed, p.bytes, p.digest, p.media = true, s.Body, p.c.o.SM3(s.Body), s.ContentType
 	if p.c.o.ContentType != "" {
 		p.media = p.c.o.ContentType
 	}
@@ -212,7 +216,7 @@ func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 			Detail: "the permit was released", SentFrom: p.c.o.Clock.Now()}
 	}
 	p.used = true
-	sealed, media := p.sealed && p.digest == s.Digest && p.c.o.SM3(s.Bytes) == p.digest, p.media
+	sealed, media := p.sealed && p.digest == s.Digest && bytes.Equal(s.Bytes, p.bytes), p.media
 	p.mu.Unlock()
 
 	// Also when something below panics the place is given back and a second Send does not hang.

@@ -140,7 +140,8 @@ func broken(ctx context.Context, err error) verdict {
 		cut.detail = line(op.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		cut.detail = "connection closed before a whole answer"
-	case errors.As(err, &protocol), strings.Contains(text, "malformed"), strings.Contains(text, "response headers exceeded"):
+	case errors.As(err, &protocol), strings.Contains(text, "malformed"), strings.Contains(text, "chunk"),
+		strings.Contains(text, "response headers exceeded"):
 		return foreign("the answer is not HTTP")
 	default:
 		cut.detail = fmt.Sprintf("connection broken (%T)", err)
