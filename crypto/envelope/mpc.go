@@ -19,7 +19,11 @@ import (
 
 // mpc is the envelope of security.md section 2: encData is SM4 of data, signData is SM2 over the
 // signing string. epc is the same with another version.
-type mpc struct {
+type mpc struct{ *settings }
+
+// settings holds the secrets of an mpc behind a pointer of its own, because fmt follows one pointer
+// of a struct that holds a profile, but never two.
+type settings struct {
 	party     Party
 	uid       []byte
 	key       []byte // derived SM4 key
@@ -65,11 +69,14 @@ func newMPC(p Party, o Options, version string) (*mpc, error) {
 		return nil, err
 	}
 	p.Verify = append([]*sm.PublicKey(nil), p.Verify...)
-	return &mpc{
+	return &mpc{&settings{
 		party: p, uid: []byte(p.UID), key: key, version: version, transType: o.TransType,
 		dropItems: o.DropEmptyItems, p: o.Provider,
-	}, nil
+	}}, nil
 }
+
+// Format shows the party without its secrets, whatever the verb.
+func (m *mpc) Format(f fmt.State, verb rune) { m.party.Format(f, verb) }
 
 // DeriveKey gives the 16-byte SM4 key of an application (security.md 2.5): SM4-ECB of the secret
 // under the first 16 characters of the id, of which the first 16 upper-case hex digits are the

@@ -31,7 +31,10 @@ const (
 )
 
 // tif is SHA-256 over time, token and nonce. It authenticates the caller and covers no body.
-type tif struct{ c TransportConfig }
+type tif struct{ c *TransportConfig }
+
+// Format shows no secret, whatever the verb.
+func (t *tif) Format(f fmt.State, verb rune) { t.c.Format(f, verb) }
 
 func newTIF(c TransportConfig) (Transport, error) {
 	for _, s := range []string{c.PaasID, c.Token} {
@@ -39,7 +42,7 @@ func newTIF(c TransportConfig) (Transport, error) {
 			return nil, fmt.Errorf("%w: tif needs paasid and token in printable ASCII", ErrConfig)
 		}
 	}
-	return tif{c}, nil
+	return &tif{&c}, nil
 }
 
 // TIFSignature is the hex of SHA-256 over timestamp, token, nonce and timestamp again, without
@@ -53,7 +56,7 @@ func TIFSignature(token, timestamp, nonce string, upper bool) string {
 }
 
 // Stamp writes the four headers; the nonce is 32 hex digits from 16 bytes of rand.
-func (t tif) Stamp(rand io.Reader, now time.Time, h http.Header, _ []byte) error {
+func (t *tif) Stamp(rand io.Reader, now time.Time, h http.Header, _ []byte) error {
 	var b [16]byte
 	if rand == nil {
 		return sm.ErrRandom
@@ -71,7 +74,7 @@ func (t tif) Stamp(rand io.Reader, now time.Time, h http.Header, _ []byte) error
 
 // Check compares secrets in constant time and the case of the hex exactly, as a gateway does. The
 // time is judged last, so that a stranger learns nothing of our clock.
-func (t tif) Check(now time.Time, skew time.Duration, h http.Header, _ []byte) error {
+func (t *tif) Check(now time.Time, skew time.Duration, h http.Header, _ []byte) error {
 	var got [4]string
 	for i, name := range []string{headerPaasID, headerTime, headerNonce, headerSignature} {
 		values := h.Values(name)

@@ -30,11 +30,12 @@ const (
 // data). Safe for concurrent use. It prints as its key id. One master may seal some 2^32 records
 // before two random nonces are likely enough to meet; change it long before.
 type Sealer struct {
-	p       sm.Provider
-	sealKey [16]byte
-	macKey  [16]byte
-	keyID   [keyIDSize]byte
+	p     sm.Provider
+	keyID [keyIDSize]byte
+	s     *secrets // behind a pointer: fmt never follows two, whatever holds the Sealer
 }
+
+type secrets struct{ seal, mac [16]byte }
 
 // NewSealer takes a 32-byte master secret: 16 bytes encrypt, 16 bytes key the HMAC-SM3 digests.
 // Another length, or no provider, is sm.ErrKey. master is copied.
@@ -42,11 +43,11 @@ func NewSealer(p sm.Provider, master []byte) (*Sealer, error) {
 	if p == nil || len(master) != 32 {
 		return nil, fmt.Errorf("keys: %w: master secret must be 32 bytes", sm.ErrKey)
 	}
-	s := &Sealer{p: p}
-	copy(s.sealKey[:], master[:16])
-	copy(s.macKey[:], master[16:])
+	s := &Sealer{p: p, s: new(secrets)}
+	copy(s.s.seal[:], master[:16])
+	copy(s.s.mac[:], master[16:])
 	// Both halves decide the id, so that data is never tried with a half-changed master.
-	inner := s.Digest([]byte("seal key"), s.sealKey[:])
+	inner := s.Digest([]byte("seal key"), s.s.seal[:])
 	sum := s.Digest([]byte("key id"), inner[:])
 	copy(s.keyID[:], sum[:])
 	return s, nil
@@ -74,7 +75,7 @@ func (s *Sealer) Seal(rand io.Reader, id string, plain []byte) ([]byte, error) {
 	if rand == nil {
 		return nil, sm.ErrRandom
 	}
-	aead, err := sm.GCM(s.p, s.sealKey[:])
+	aead, err := sm.GCM(s.p, s.s.seal[:])
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (s *Sealer) Open(id string, sealed []byte) ([]byte, error) {
 		subtle.ConstantTimeCompare(sealed[1:headSize], s.keyID[:]) != 1 {
 		return nil, ErrSealed
 	}
-	aead, err := sm.GCM(s.p, s.sealKey[:])
+	aead, err := sm.GCM(s.p, s.s.seal[:])
 	if err != nil {
 		return nil, ErrSealed
 	}
@@ -115,7 +116,7 @@ func bind(head []byte, id string) []byte {
 // big-endian bytes: a keyed digest by which equal contents are recognised without keeping them.
 // ("a","bc") and ("ab","c") differ. Deterministic for one master. Compare with Same.
 func (s *Sealer) Digest(parts ...[]byte) (sum [32]byte) {
-	mac := hmac.New(s.p.NewSM3, s.macKey[:])
+	mac := hmac.New(s.p.NewSM3, s.s.mac[:])
 	var n [8]byte
 	for _, p := range parts {
 		binary.BigEndian.PutUint64(n[:], uint64(len(p)))

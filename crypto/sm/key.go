@@ -22,9 +22,11 @@ type PrivateKey struct{ k *privateKey }
 // the zero value is no key.
 type PublicKey struct{ k *publicKey }
 
-// privateKey holds the key in the form of each provider, so that an operation converts nothing.
+// privateKey holds the key in the form of each provider, so that an operation converts nothing. d
+// is behind a pointer because fmt follows one pointer into a struct whose field it can not ask to
+// format itself (an unexported field under a verb that does not fit), but never two.
 type privateKey struct {
-	d   [32]byte
+	d   *[32]byte
 	pub *PublicKey
 	e   *esm2.PrivateKey
 	t   *tsm2.PrivateKey
@@ -62,7 +64,7 @@ func NewPrivateKey(d []byte) (key *PrivateKey, err error) {
 	if err != nil {
 		return nil, ErrKey
 	}
-	k := &privateKey{pub: pub, e: e, t: &tsm2.PrivateKey{PublicKey: *pub.k.t, D: new(big.Int).SetBytes(d)}}
+	k := &privateKey{d: new([32]byte), pub: pub, e: e, t: &tsm2.PrivateKey{PublicKey: *pub.k.t, D: new(big.Int).SetBytes(d)}}
 	copy(k.d[:], d)
 	return &PrivateKey{k}, nil
 }
