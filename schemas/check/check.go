@@ -7,7 +7,11 @@
 package check
 
 import (
+	"errors"
+	"fmt"
+
 	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/codes"
 	"yiqiao/schemas/ident"
 )
 
@@ -31,7 +35,8 @@ type Finding struct {
 
 // Options are the facts that differ by region.
 type Options struct {
-	// Relax lists fields that are not required there: infno -> "data.setl_id".
+	// Relax lists fields that are not required there: infno -> "data.setl_id". A node is named
+	// like a field: "drug_trac_info", or "data.warns" for one inside another.
 	Relax map[ident.Infno][]string
 	// Codes lists further dictionary values that are accepted: dictionary -> codes.
 	Codes map[string][]string
@@ -40,18 +45,128 @@ type Options struct {
 }
 
 // Checker is immutable after New and safe for concurrent use.
-type Checker struct{}
+type Checker struct {
+	catalog    *catalog.Catalog
+	tables     *codes.Tables
+	relaxed    map[ident.Infno]map[string]bool
+	further    map[string]map[string]bool
+	fundHolds  bool // FundIncludesAccount
+	requests   map[ident.Infno]*side
+	replies    map[ident.Infno]*side
+	identities *identities
+}
 
-// New prepares a checker; schemas are compiled when first needed.
-func New(c *catalog.Catalog, o Options) (*Checker, error) { return nil, nil }
+// New prepares a checker; schemas are compiled when first needed. Options that name a transaction,
+// field or dictionary that does not exist are an error.
+func New(c *catalog.Catalog, o Options) (*Checker, error) {
+	if c == nil {
+		return nil, errors.New("check: no catalogue")
+	}
+	tables, err := codes.Default()
+	if err != nil {
+		return nil, err
+	}
+	ids, err := loadIdentities(identityText)
+	if err != nil {
+		return nil, err
+	}
+	ch := &Checker{
+		catalog: c, tables: tables, identities: ids, fundHolds: o.FundIncludesAccount,
+		relaxed: map[ident.Infno]map[string]bool{}, further: map[string]map[string]bool{},
+		requests: map[ident.Infno]*side{}, replies: map[ident.Infno]*side{},
+	}
+	for _, t := range c.All() {
+		ch.requests[t.Infno], ch.replies[t.Infno] = &side{}, &side{}
+	}
+	for n, names := range o.Relax {
+		t, ok := c.Lookup(n)
+		if !ok {
+			return nil, fmt.Errorf("check: relax: no transaction %s", n)
+		}
+		known := map[string]bool{}
+		for _, node := range t.Input {
+			known[relaxKey(node.Parent, node.Name)] = true
+			for _, f := range node.Fields {
+				known[relaxKey(node.Name, f.Code)] = true
+			}
+		}
+		set := map[string]bool{}
+		for _, name := range names {
+			if !known[name] {
+				return nil, fmt.Errorf("check: relax: %s has no field %q", n, name)
+			}
+			set[name] = true
+		}
+		ch.relaxed[n] = set
+	}
+	for dict, values := range o.Codes {
+		d, ok := tables.Lookup(dict)
+		if !ok {
+			return nil, fmt.Errorf("check: codes: no dictionary %q", dict)
+		}
+		set := ch.further[d.Code]
+		if set == nil {
+			set = map[string]bool{}
+			ch.further[d.Code] = set
+		}
+		for _, v := range values {
+			set[v] = true
+		}
+	}
+	return ch, nil
+}
 
 // Request checks a decoded input object against the table of infno. A transaction that is unknown
-// or not described gives exactly one finding (infno-unknown, infno-not-described).
-func (c *Checker) Request(n ident.Infno, input any) []Finding { return nil }
+// or not described gives exactly one finding (infno-unknown, infno-not-described). The findings
+// are in document order, members in the order of the table, at most 100. input is not changed.
+func (c *Checker) Request(n ident.Infno, input any) []Finding {
+	t, f := c.lookup(n, "/input")
+	if f != nil {
+		return f
+	}
+	r := run{root: "/input", side: c.requests[n], strict: true}
+	if err := r.side.ready(c, t, catalog.Input); err != nil {
+		return failed(r.root)
+	}
+	if stop := r.look(input); stop != nil {
+		return stop
+	}
+	return r.out.findings(r.root)
+}
 
-// Reply checks a decoded output object loosely, with amounts (see Amounts) included.
-func (c *Checker) Reply(n ident.Infno, output any) []Finding { return nil }
+// Reply checks a decoded output object loosely, with amounts (see Amounts) included. A reply
+// without output has no findings.
+func (c *Checker) Reply(n ident.Infno, output any) []Finding {
+	t, f := c.lookup(n, "/output")
+	if f != nil {
+		return f
+	}
+	if output == nil {
+		return nil
+	}
+	r := run{root: "/output", side: c.replies[n]}
+	if err := r.side.ready(c, t, catalog.Output); err != nil {
+		return failed(r.root)
+	}
+	if stop := r.look(r.side.lists(output)); stop != nil {
+		return stop
+	}
+	c.amounts(t, output, &r.out)
+	return r.out.findings(r.root)
+}
 
-// Amounts checks the identities of invariants.md on every setlinfo of an output: A, B, C or E, D,
-// J for a settlement, K (all amounts negative) for an undo, and per row of a fee result.
-func (c *Checker) Amounts(n ident.Infno, output any) []Finding { return nil }
+func (c *Checker) lookup(n ident.Infno, root string) (*catalog.Transaction, []Finding) {
+	t, ok := c.catalog.Lookup(n)
+	switch {
+	case !ok:
+		return nil, []Finding{{Code: CodeInfnoUnknown, Path: root, Severity: Error, ZH: "没有这个交易编号", EN: "no such transaction number"}}
+	case !t.Described():
+		return nil, []Finding{{Code: CodeInfnoNotDescribed, Path: root, Severity: Error,
+			ZH: string(t.Infno) + " " + t.Name + " 尚无字段说明, 不能检查", EN: "the fields of " + string(t.Infno) + " are not described"}}
+	}
+	return t, nil
+}
+
+func failed(root string) []Finding {
+	return []Finding{{Code: CodeFailed, Path: root, Severity: Error, ZH: "检查未能完成, 请联系网关管理员", EN: "the check could not be completed"}}
+}
