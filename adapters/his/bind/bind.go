@@ -37,6 +37,9 @@ const MaxFindings = 100
 // maxText is the longest text of a field without a length of its own, in characters.
 const maxText = 4000
 
+// maxDecimal is the longest decimal, as long as strictjson lets a number literal be.
+const maxDecimal = 32
+
 // maxName is how much of an undeclared member's name is repeated in a path.
 const maxName = 64
 
@@ -45,7 +48,7 @@ const maxName = 64
 type Rules struct {
 	Optional []string       // may be absent although the tag has no omitempty
 	Decimal  []string       // text fields that may also come as a JSON number; the literal is kept
-	MaxText  map[string]int // longest text in characters; 4000 where nothing is said
+	MaxText  map[string]int // longest text in characters; where nothing is said 4000, a decimal 32
 }
 
 // Binder binds values to T. It is immutable and safe for concurrent use.
@@ -136,6 +139,9 @@ func (s *shape) planFields(t reflect.Type, r Rules, used map[string]bool, above 
 		d := field{name: name, index: i, shape: inner, max: maxText}
 		d.required = !strings.Contains(opts, "omit") && !slices.Contains(r.Optional, full)
 		d.decimal = slices.Contains(r.Decimal, full)
+		if d.decimal {
+			d.max = maxDecimal
+		}
 		if n, ok := r.MaxText[full]; ok {
 			d.max = n
 		}

@@ -93,6 +93,7 @@ func TestFindings(t *testing.T) {
 		{`{` + good + `,"leaf":{"name":1,"price":"1"}}`, []string{"field-type /leaf/name"}},
 		{`{` + good + `,"leaf":{"name":"汉字四个","price":"1"}}`, []string{"field-too-long /leaf/name"}},
 		{`{` + good + `,"leaf":{"name":"a","price":true}}`, []string{"field-type /leaf/price"}},
+		{`{` + good + `,"leaf":{"name":"a","price":"` + strings.Repeat("1", 33) + `"}}`, []string{"field-too-long /leaf/price"}},
 		{`{` + good + `,"leaf":[]}`, []string{"field-type /leaf"}},
 		{`{` + good + `,"leaves":{}}`, []string{"field-type /leaves"}},
 		{`{` + good + `,"leaves":[{"name":"a","price":1},7,null]}`, []string{"field-type /leaves/1", "field-type /leaves/2"}},
