@@ -1,0 +1,156 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"yiqiao/adapters/his/bind"
+	"yiqiao/gateway"
+)
+
+// Handler is the interface as an http.Handler. It starts nothing and holds no connection; time
+// limits of connections belong to the http.Server around it.
+type Handler struct {
+	o      Options
+	engine *gin.Engine
+	posts  chan struct{} // places for POSTs
+	gets   chan struct{} // places for GETs: asking goes on when every POST waits for the centre
+
+	transact *bind.Binder[gateway.Transact]
+	opening  *bind.Binder[gateway.OpenSettlement]
+	confirm  *bind.Binder[gateway.ConfirmSettlement]
+	refund   *bind.Binder[gateway.RefundSettlement]
+}
+
+// Rules of the desk's structs that their tags do not say.
+var (
+	operatorOptional = []string{"Operator.type"} // default 1, a clerk
+	operatorText     = map[string]int{"Operator.id": 30, "Operator.name": 50, "Operator.type": 3}
+)
+
+// New makes the handler. gin's release mode is set for the process: its debug mode prints.
+func New(o Options) (*Handler, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent)}
+	if err := h.bindings(); err != nil {
+		return nil, err
+	}
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	if err := e.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	e.ForwardedByClientIP = false
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.HandleMethodNotAllowed = true
+	e.NoRoute(h.serve(noRoute))
+	e.NoMethod(h.serve(noMethod))
+
+	e.GET("/", h.serve(h.index))
+	e.GET("/healthz", h.serve(h.health))
+	e.GET("/openapi.json", h.serve(h.description))
+
+	api := e.Group("/api/v1")
+	api.GET("/errors", h.serve(h.errorTable))
+	// The number of a transaction is called id too: in OpenAPI both are one path.
+	api.POST("/transactions/:id", h.guarded(h.postTransaction))
+	api.GET("/transactions/:id", h.guarded(h.getTransaction))
+	api.POST("/uploads/:infno", h.guarded(h.postUpload))
+	api.POST("/settlements", h.guarded(h.postSettlement))
+	api.POST("/settlements/:id/confirm", h.guarded(h.postConfirm))
+	api.POST("/settlements/:id/refund", h.guarded(h.postRefund))
+	api.GET("/settlements/:id", h.guarded(h.getSettlement))
+	h.engine = e
+	return h, nil
+}
+
+// bindings prepares the structs. request_id may also come in a header, so it is optional here and
+// looked after by identify.
+func (h *Handler) bindings() (err error) {
+	optional := func(names ...string) []string { return append(names, operatorOptional...) }
+	if h.transact, err = bind.New[gateway.Transact](bind.Rules{
+		Optional: optional("Transact.request_id"), MaxText: operatorText,
+	}); err != nil {
+		return err
+	}
+	if h.opening, err = bind.New[gateway.OpenSettlement](bind.Rules{
+		Optional: optional("OpenSettlement.request_id", "OpenSettlement.use_account"), MaxText: operatorText,
+		Decimal: []string{"OpenSettlement.total", "Fee.quantity", "Fee.price", "Fee.amount"},
+	}); err != nil {
+		return err
+	}
+	if h.confirm, err = bind.New[gateway.ConfirmSettlement](bind.Rules{
+		Optional: optional("ConfirmSettlement.request_id"), MaxText: operatorText,
+		Decimal: []string{"ConfirmSettlement.expect_cash"},
+	}); err != nil {
+		return err
+	}
+	h.refund, err = bind.New[gateway.RefundSettlement](bind.Rules{
+		Optional: optional("RefundSettlement.request_id"), MaxText: operatorText,
+	})
+	return err
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.engine.ServeHTTP(w, r) }
+
+// step is the body of a route: it gives what to answer, and writes nothing itself.
+type step func(*call) (answer, error)
+
+// answer is a whole answer, ready to be written.
+type answer struct {
+	status   int
+	kind     string // content type; default JSON
+	location string
+	body     []byte
+}
+
+// serve wraps a step: problems, panics, the audit hook, the answer, Told and the log line.
+func (h *Handler) serve(f step) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		k := h.begin(c)
+		a, err := k.run(f)
+		if err != nil {
+			a = k.explain(err)
+		}
+		k.status = a.status
+		if err != nil && a.status >= 400 {
+			k.reportRefused()
+		}
+		if k.write(a) && k.tell != "" {
+			k.reportTold()
+		}
+		k.log()
+	}
+}
+
+// guarded is serve for callers with a key, while there is a place.
+func (h *Handler) guarded(f step) gin.HandlerFunc {
+	return h.serve(func(k *call) (answer, error) {
+		if err := k.authenticate(); err != nil {
+			return answer{}, err
+		}
+		places := h.gets
+		if k.method == http.MethodPost {
+			places = h.posts
+		}
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			return answer{}, &gateway.Error{Code: gateway.CodeRateLimited, Op: "rest"}
+		}
+		return f(k)
+	})
+}
+
+func noRoute(*call) (answer, error) {
+	return answer{}, &gateway.Error{Code: gateway.CodeNotFound, Op: "rest"}
+}
+
+func noMethod(*call) (answer, error) {
+	return answer{}, &gateway.Error{Code: gateway.CodeMethod, Op: "rest"}
+}

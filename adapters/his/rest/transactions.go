@@ -1,0 +1,114 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/ident"
+)
+
+const (
+	transactions = "/api/v1/transactions/"
+	settlements  = "/api/v1/settlements/"
+)
+
+func (h *Handler) postTransaction(k *call) (answer, error) { return h.send(k, "id", h.o.Desk.Transact) }
+
+func (h *Handler) postUpload(k *call) (answer, error) { return h.send(k, "infno", h.o.Desk.Upload) }
+
+// send hands one transaction to the desk. param is where the path has its number.
+func (h *Handler) send(k *call, param string, to func(context.Context, gateway.Caller, gateway.Transact) (gateway.Transaction, error)) (answer, error) {
+	k.where = transactions
+	infno := k.c.Param(param)
+	if !isInfno(infno) {
+		return answer{}, &gateway.Error{Code: gateway.CodeInfnoUnknown, Op: "rest"}
+	}
+	r, err := readAs(k, h.transact)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, ok := r.Input.(map[string]any); !ok {
+		return answer{}, invalid(check.Finding{Code: "field-type", Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
+	}
+	r.RequestID, r.Infno = k.requestID, ident.Infno(infno)
+	if err := k.mayActFor(r.Institution); err != nil {
+		return answer{}, err
+	}
+	t, err := to(k.ctx(), k.caller, r)
+	if err != nil {
+		return answer{}, k.fromDesk(err)
+	}
+	k.note(string(t.ID))
+	if t.State.Final() {
+		k.tell = k.requestID
+	}
+	if err := refusal(t); err != nil {
+		return answer{}, err
+	}
+	if t.State.Final() {
+		return transactionAnswer(http.StatusOK, t)
+	}
+	a, err := transactionAnswer(http.StatusAccepted, t)
+	a.location = transactions + url.PathEscape(string(t.ID))
+	return a, err
+}
+
+// refusal is the error of a transaction that was refused, so that a repeat of a request looks like
+// the first answer. What was refused before it left is a matter of the line, not of the centre.
+func refusal(t gateway.Transaction) error {
+	if t.State != gateway.StateRefused {
+		return nil
+	}
+	e := &gateway.Error{Code: gateway.CodeCentreRefused, Op: "rest", Detail: t.Message, Ref: string(t.ID), Findings: t.Warnings}
+	if t.Cause == gateway.CauseNotSent {
+		e.Code = gateway.CodeCentreUnreachable
+	}
+	return e
+}
+
+func (h *Handler) getTransaction(k *call) (answer, error) {
+	k.where = transactions
+	id, err := k.idParam()
+	if err != nil {
+		return answer{}, err
+	}
+	t, err := h.o.Desk.Transaction(k.ctx(), k.caller, ident.MsgID(id))
+	if err != nil {
+		return answer{}, err
+	}
+	if t.State.Final() && wellFormed(t.RequestID) {
+		k.tell = t.RequestID
+	}
+	return transactionAnswer(http.StatusOK, t)
+}
+
+// idParam is the id in the path. One that can not be ours is not found, and not logged.
+func (k *call) idParam() (string, error) {
+	id := k.c.Param("id")
+	if !wellFormed(id) {
+		return "", &gateway.Error{Code: gateway.CodeNotFound, Op: "rest"}
+	}
+	k.id, k.named = id, true
+	return id, nil
+}
+
+// note keeps an id the desk gave, for the log and the Location.
+func (k *call) note(id string) {
+	if wellFormed(id) {
+		k.id = id
+	}
+}
+
+// fromDesk looks at an error of a POST. A refusal by the centre is the final answer of the request;
+// after every other error the id may still get one.
+func (k *call) fromDesk(err error) error {
+	var e *gateway.Error
+	if errors.As(err, &e) && e != nil && e.Code == gateway.CodeCentreRefused {
+		k.tell = k.requestID
+	}
+	return err
+}
