@@ -135,13 +135,13 @@ func (c *Checker) Request(n ident.Infno, input any) []Finding {
 }
 
 // Reply checks a decoded output object loosely, with amounts (see Amounts) included. A reply
-// without output has no findings.
+// without output, or of a transaction that is not described, has no findings.
 func (c *Checker) Reply(n ident.Infno, output any) []Finding {
 	t, f := c.lookup(n, "/output")
-	if f != nil {
+	if t == nil {
 		return f
 	}
-	if output == nil {
+	if f != nil || output == nil {
 		return nil
 	}
 	r := run{root: "/output", side: c.replies[n]}
@@ -155,13 +155,14 @@ func (c *Checker) Reply(n ident.Infno, output any) []Finding {
 	return r.out.findings(r.root)
 }
 
+// lookup finds a transaction, and says when it is not there or not described.
 func (c *Checker) lookup(n ident.Infno, root string) (*catalog.Transaction, []Finding) {
 	t, ok := c.catalog.Lookup(n)
 	switch {
 	case !ok:
 		return nil, []Finding{{Code: CodeInfnoUnknown, Path: root, Severity: Error, ZH: "没有这个交易编号", EN: "no such transaction number"}}
 	case !t.Described():
-		return nil, []Finding{{Code: CodeInfnoNotDescribed, Path: root, Severity: Error,
+		return t, []Finding{{Code: CodeInfnoNotDescribed, Path: root, Severity: Error,
 			ZH: string(t.Infno) + " " + t.Name + " 尚无字段说明, 不能检查", EN: "the fields of " + string(t.Infno) + " are not described"}}
 	}
 	return t, nil

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"yiqiao/schemas/catalog"
@@ -49,9 +50,9 @@ func short(fs []Finding) string {
 // member, of a national code where there is a dictionary.
 func sample(t testing.TB, ns []catalog.Node, full bool) map[string]any {
 	t.Helper()
-	tables, err := codes.Default()
-	if err != nil {
-		t.Fatal(err)
+	tables := dictionaries()
+	if tables == nil {
+		t.Fatal("no dictionaries")
 	}
 	root := map[string]any{}
 	objects := map[string]map[string]any{"": root}
@@ -76,6 +77,11 @@ func sample(t testing.TB, ns []catalog.Node, full bool) map[string]any {
 	}
 	return root
 }
+
+var dictionaries = sync.OnceValue(func() *codes.Tables {
+	t, _ := codes.Default()
+	return t
+})
 
 func value(tables *codes.Tables, f catalog.Field) any {
 	switch f.Type {

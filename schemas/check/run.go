@@ -13,6 +13,7 @@ type run struct {
 	side   *side
 	strict bool
 	out    collector
+	cut    map[*member]bool // left out of the pieces and told of: not missing
 }
 
 // look collects what is wrong. Findings are returned only when it could not go through.
@@ -129,6 +130,10 @@ func (r *run) tooLong(mem *member, name string, row int) {
 	i, _ := r.side.form.find(name)
 	at := &trail{nil, name, row, int32(i)}
 	limit := itoa(rowsInRecord)
+	if r.cut == nil {
+		r.cut = map[*member]bool{}
+	}
+	r.cut[mem] = true
 	r.out.add(at.places(), say(CodeNodeTooLong, Error, at.path(r.root), mem.Member, "<="+limit,
 		"一条记录内的行数过多, 最多 "+limit+" 行", "holds too many rows in one record, at most "+limit))
 }

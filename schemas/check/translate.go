@@ -72,7 +72,7 @@ func (r *run) tell(e gojsonschema.ResultError, o *object, mem *member, at *trail
 	case "required":
 		name, _ := e.Details()["property"].(string)
 		i, missing := o.find(name)
-		if missing == nil || missing.relaxed {
+		if missing == nil || missing.relaxed || r.cut[missing] {
 			return
 		}
 		at = &trail{at, missing.Name, -1, int32(i)}
@@ -93,7 +93,7 @@ func (r *run) tell(e gojsonschema.ResultError, o *object, mem *member, at *trail
 		n := itoa(mem.Field.Length)
 		add(CodeFieldTooLong, mem, "长度<="+n, "超长, 最多 "+n+" 个字符", "is too long, at most "+n+" characters")
 	case "array_min_items":
-		if !mem.relaxed {
+		if !mem.relaxed && !r.cut[mem] {
 			add(CodeNodeEmpty, mem, ">=1", "至少要有一行", "must have at least one row")
 		}
 	case "pattern":
