@@ -18,6 +18,7 @@ const (
 	NeverAnswer      Kind = "never-answer"       // keeps the connection open and says nothing
 	CommitThenLose   Kind = "commit-then-lose"   // does the business, then the connection is gone
 	DropBeforeCommit Kind = "drop-before-commit" // the connection is gone and nothing was done
+	Late             Kind = "late"               // does the business only after Delay, whether or not the client still waits
 	AnswerTwice      Kind = "answer-twice"       // writes the whole answer two times
 	HTML             Kind = "html"               // answers a web page with status 200
 	HTTP500          Kind = "http-500"           // answers status 500
@@ -30,7 +31,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Slow, NeverAnswer, CommitThenLose, DropBeforeCommit, AnswerTwice, HTML, HTTP500, Garbage,
+	return []Kind{Slow, NeverAnswer, CommitThenLose, DropBeforeCommit, Late, AnswerTwice, HTML, HTTP500, Garbage,
 		CutMidBody, WrongSignature, WrongTotal, Refuse}
 }
 
@@ -38,7 +39,7 @@ func Kinds() []Kind {
 // either way the rule decides.
 func (r Rule) Commits() bool {
 	switch r.Kind {
-	case Slow, CommitThenLose, AnswerTwice, CutMidBody, WrongSignature, WrongTotal:
+	case Slow, CommitThenLose, Late, AnswerTwice, CutMidBody, WrongSignature, WrongTotal:
 		return true
 	case NeverAnswer, HTML, HTTP500, Garbage:
 		return r.Commit
@@ -55,7 +56,7 @@ type Rule struct {
 	Nth int `json:"nth,omitempty"`
 	// Times: at most so often; 0 means no limit.
 	Times int `json:"times,omitempty"`
-	// Delay: how long Slow waits, and how long CommitThenLose and DropBeforeCommit hold the
+	// Delay: how long Slow and Late wait, and how long CommitThenLose and DropBeforeCommit hold the
 	// connection before they close it (0 closes at once). NeverAnswer waits for the client to
 	// give up, or Delay when it is set.
 	Delay Delay `json:"delay,omitempty"`
@@ -89,8 +90,8 @@ func (r Rule) Valid() error {
 		return fmt.Errorf("%w: kind %q", ErrRule, r.Kind)
 	case r.Nth < 0 || r.Times < 0 || r.Delay < 0:
 		return fmt.Errorf("%w: a number below zero", ErrRule)
-	case r.Kind == Slow && r.Delay == 0:
-		return fmt.Errorf("%w: slow without delay", ErrRule)
+	case (r.Kind == Slow || r.Kind == Late) && r.Delay == 0:
+		return fmt.Errorf("%w: %s without delay", ErrRule, r.Kind)
 	}
 	return nil
 }
