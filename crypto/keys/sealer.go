@@ -32,10 +32,12 @@ const (
 type Sealer struct {
 	p     sm.Provider
 	keyID [keyIDSize]byte
-	s     *secrets // behind a pointer: fmt never follows two, whatever holds the Sealer
+	s     *secrets
 }
 
-type secrets struct{ seal, mac [16]byte }
+// secrets are two pointers away from a Sealer: fmt follows one of a struct whose field it can not
+// ask to format itself, never two.
+type secrets struct{ seal, mac *[16]byte }
 
 // NewSealer takes a 32-byte master secret: 16 bytes encrypt, 16 bytes key the HMAC-SM3 digests.
 // Another length, or no provider, is sm.ErrKey. master is copied.
@@ -43,7 +45,7 @@ func NewSealer(p sm.Provider, master []byte) (*Sealer, error) {
 	if p == nil || len(master) != 32 {
 		return nil, fmt.Errorf("keys: %w: master secret must be 32 bytes", sm.ErrKey)
 	}
-	s := &Sealer{p: p, s: new(secrets)}
+	s := &Sealer{p: p, s: &secrets{new([16]byte), new([16]byte)}}
 	copy(s.s.seal[:], master[:16])
 	copy(s.s.mac[:], master[16:])
 	// Both halves decide the id, so that data is never tried with a half-changed master.
