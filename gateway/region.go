@@ -20,6 +20,8 @@ type Region struct {
 	FundIncludesAccount bool `yaml:"fund_includes_account"`
 	// SignIn: transactions need a sign_no from 9001.
 	SignIn bool `yaml:"sign_in"`
+	// TreatmentCheck: 2001 is called before a visit is registered.
+	TreatmentCheck bool `yaml:"treatment_check"`
 	// NothingToUndo lists parts of err_msg that mean an undo had nothing to do: infno -> texts.
 	NothingToUndo map[ident.Infno][]string `yaml:"nothing_to_undo"`
 	// SignExpired lists parts of err_msg that mean the sign-in is no longer valid.
