@@ -1,0 +1,309 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/ident"
+)
+
+const (
+	stepAsk     = "ask"
+	stepReverse = "reverse"
+	stepUndo    = "undo"
+)
+
+// areaOf is the area of insurance a record was sent with; see keptInput.
+func areaOf(rec gateway.Record) string {
+	top, _ := read(rec.Input).(object)
+	return text(top[areaMember])
+}
+
+// resolve starts the next step for every unknown record whose time has come.
+func (d *Desk) resolve(ctx context.Context) error {
+	recs, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateUnknown}})
+	if err != nil {
+		return err
+	}
+	now := d.opt.Clock.Now()
+	d.forgetLooks(recs)
+	for _, rec := range recs {
+		if len(rec.Wire) > 0 || now.Before(d.lookAt(rec.ID)) {
+			continue
+		}
+		d.start(ctx, rec.ID, func(ctx context.Context) {
+			after, err := d.pursue(ctx, rec, false)
+			if err != nil {
+				d.log.Error("resolving stopped", "msgid", string(rec.ID), "err", err.Error())
+			} else if after.State != gateway.StateUnknown {
+				d.answerLate(ctx, after)
+				d.log.Info("resolved", "infno", string(rec.Infno), "msgid", string(rec.ID), "state", string(after.State))
+			}
+		})
+	}
+	return nil
+}
+
+func (d *Desk) lookAt(id ident.MsgID) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.looks[id]
+}
+
+func (d *Desk) look(id ident.MsgID, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looks[id] = at
+}
+
+// forgetLooks drops what is no longer unknown.
+func (d *Desk) forgetLooks(unknown []gateway.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.looks) <= len(unknown) {
+		return
+	}
+	keep := make(map[ident.MsgID]time.Time, len(unknown))
+	for _, rec := range unknown {
+		if at, ok := d.looks[rec.ID]; ok {
+			keep[rec.ID] = at
+		}
+	}
+	d.looks = keep
+}
+
+// attend looks after a pending record while a caller waits: at most one question is asked, and only
+// when the last one is some time ago. A record that another process is sending is in progress.
+func (d *Desk) attend(ctx context.Context, rec gateway.Record, eager bool) (gateway.Record, error) {
+	if !d.busy.claim(rec.ID) {
+		return rec, nil
+	}
+	defer d.busy.free(rec.ID)
+	rec, err := d.opt.Journal.Record(ctx, rec.ID)
+	if err != nil {
+		return rec, storage("flow.attend", err)
+	}
+	if rec.State == gateway.StateSent {
+		tx, ok := d.opt.Catalog.Lookup(rec.Infno)
+		if ok && d.opt.Clock.Now().Before(d.timing.settled(tx.Limit, rec.UpdatedAt)) {
+			return rec, inProgress("flow.attend", refOf(rec.ID))
+		}
+		if err := d.crashed(ctx, rec); err != nil {
+			return rec, storage("flow.attend", err)
+		}
+		if rec, err = d.opt.Journal.Record(ctx, rec.ID); err != nil {
+			return rec, storage("flow.attend", err)
+		}
+	}
+	after, err := d.pursue(ctx, rec, eager)
+	if err != nil {
+		// What is known stays known; the resolver tries again.
+		d.log.Error("resolving stopped", "msgid", string(rec.ID), "err", err.Error())
+		return rec, nil
+	}
+	return after, nil
+}
+
+// pursue takes the steps Decide names until one has to wait. The caller has claimed the record.
+func (d *Desk) pursue(ctx context.Context, rec gateway.Record, eager bool) (gateway.Record, error) {
+	for n := 0; n < 6 && rec.State == gateway.StateUnknown; n++ {
+		inst := d.opt.Institutions[rec.Institution]
+		if inst == nil {
+			return rec, nil
+		}
+		events, err := d.opt.Journal.Events(ctx, rec.ID)
+		if err != nil {
+			return rec, err
+		}
+		now := d.opt.Clock.Now()
+		a := Decide(rec, events, d.opt.Catalog, inst.Region, now, d.timing)
+		if a.At.After(now) {
+			h := readHistory(rec, events)
+			if !eager || a.Do != DoAsk || now.Before(h.lastAsk.Add(d.timing.AskEvery)) {
+				d.look(rec.ID, a.At)
+				return rec, nil
+			}
+		}
+		if a.Do == DoAsk {
+			eager = false
+		}
+		if rec, err = d.act(ctx, inst, rec, events, a); err != nil {
+			return rec, err
+		}
+	}
+	return rec, nil
+}
+
+func (d *Desk) act(ctx context.Context, inst *gateway.Institution, rec gateway.Record, events []gateway.Event, a Action) (gateway.Record, error) {
+	switch a.Do {
+	case DoAsk:
+		return d.ask(ctx, inst, rec, events, a)
+	case DoReverse, DoUndo:
+		return d.takeBack(ctx, inst, rec, a)
+	case DoAbsent:
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventAbsent, Cause: rec.Cause, Note: a.Note})
+	case DoPark:
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Note: a.Note})
+	}
+	return rec, nil
+}
+
+// end appends an event of the resolver; a record that moved on meanwhile is given as it is.
+func (d *Desk) end(ctx context.Context, rec gateway.Record, e gateway.Event) (gateway.Record, error) {
+	e.At = d.opt.Clock.Now()
+	after, err := d.add(ctx, rec, e, func(r gateway.Record) *gateway.Answer {
+		if r.Bill != "" {
+			return nil // the answer of a bill is made from all its records
+		}
+		return pointer(r.Request, r)
+	})
+	if errors.Is(err, errMoved) {
+		return after, nil
+	}
+	return after, err
+}
+
+// note appends what a question brought.
+func (d *Desk) note(ctx context.Context, rec gateway.Record, ref ident.MsgID, result, words string) (gateway.Record, error) {
+	data, err := json.Marshal(finding{Result: result})
+	if err != nil {
+		return rec, err
+	}
+	return d.end(ctx, rec, gateway.Event{Kind: gateway.EventAsked, Ref: ref, Data: data, Note: words})
+}
+
+// ask sends one question and draws the conclusion.
+func (d *Desk) ask(ctx context.Context, inst *gateway.Institution, rec gateway.Record, events []gateway.Event, a Action) (gateway.Record, error) {
+	asked, ok := d.opt.Catalog.Lookup(a.Infno)
+	tx, known := d.opt.Catalog.Lookup(rec.Infno)
+	if !ok || !known {
+		return d.note(ctx, rec, "", foundUnclear, "not in the tables")
+	}
+	began := d.opt.Clock.Now()
+	reply, _, err := d.send(ctx, job{
+		op: "flow.ask", inst: inst, tx: asked, operator: rec.Operator, area: areaOf(rec),
+		input: a.Input, step: stepAsk, attempt: 1, own: true,
+	})
+	if err != nil && reply.ID == "" {
+		if e := (*gateway.Error)(nil); errors.As(err, &e) && e.Code == gateway.CodeStorage {
+			return rec, err
+		}
+		return d.note(ctx, rec, "", foundUnclear, "not asked")
+	}
+	settled := d.timing.settled(tx.Limit, readHistory(rec, events).sent)
+	none := foundNone
+	if began.Before(settled) {
+		none = foundEarly
+	}
+	switch standingOf(reply) {
+	case stands:
+		output := read(reply.Output)
+		q := question{rec: rec, tx: tx, cat: d.opt.Catalog, input: read(rec.Input), now: began}
+		if r, ok := q.found(a.Ask, output); ok {
+			return d.end(ctx, rec, gateway.Event{
+				Kind: gateway.EventDone, Cause: causeAdopted, Ref: reply.ID,
+				Data: d.kept(adopted(tx, a.Ask, r, output)), Note: "found by asking",
+			})
+		}
+		return d.note(ctx, rec, reply.ID, none, "")
+	case denied:
+		if contains(refused(reply).ErrMsg, inst.Region.NotFound) {
+			return d.note(ctx, rec, reply.ID, none, "")
+		}
+	}
+	return d.note(ctx, rec, reply.ID, foundUnclear, "")
+}
+
+// causeAdopted: the outcome was learnt by asking.
+const causeAdopted gateway.Cause = "adopted"
+
+// takeBack reverses or undoes a record, or draws the conclusion from an attempt made before. The
+// attempt is a record of its own with a key of its own, so that no process makes it twice.
+func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gateway.Record, a Action) (gateway.Record, error) {
+	tx, ok := d.opt.Catalog.Lookup(a.Infno)
+	if !ok {
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Note: notePark})
+	}
+	step := stepReverse
+	if a.Do == DoUndo {
+		step = stepUndo
+	}
+	last, attempt, err := d.lastTry(ctx, rec.ID, step)
+	if err != nil {
+		return rec, err
+	}
+	if attempt == 0 || standingOf(last) == free {
+		attempt++
+		last, _, err = d.send(ctx, job{
+			op: "flow." + step, inst: inst, tx: tx, operator: rec.Operator, area: areaOf(rec), input: a.Input,
+			bill: rec.Bill, step: step, attempt: attempt, own: true,
+			guard: func(n int, id ident.MsgID) *gateway.Request {
+				return d.guardRequest(inst.Code, tryKey(rec.ID, step, n), step, id)
+			},
+		})
+		if errors.Is(err, errTaken) {
+			return rec, nil
+		}
+		if err != nil && last.ID == "" {
+			if e := (*gateway.Error)(nil); errors.As(err, &e) && e.Code == gateway.CodeStorage {
+				return rec, err
+			}
+			return d.note(ctx, rec, "", foundUnclear, step+" not sent")
+		}
+	}
+	return d.tookBack(ctx, inst, rec, last, tx)
+}
+
+// tookBack draws the conclusion from an attempt to reverse or undo.
+func (d *Desk) tookBack(ctx context.Context, inst *gateway.Institution, rec, try gateway.Record, tx *catalog.Transaction) (gateway.Record, error) {
+	switch standingOf(try) {
+	case stands:
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventReversed, Cause: rec.Cause, Ref: try.ID})
+	case denied:
+		msg := refused(try).ErrMsg
+		nothing := contains(msg, inst.Region.NotFound) || contains(msg, inst.Region.NothingToUndo[tx.Infno])
+		if nothing && rec.Cause != gateway.CauseMismatch {
+			return d.end(ctx, rec, gateway.Event{Kind: gateway.EventAbsent, Cause: rec.Cause, Ref: try.ID, Note: "nothing there to take back"})
+		}
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back was refused"})
+	case free:
+		return d.note(ctx, rec, try.ID, foundUnclear, "not sent")
+	}
+	if try.State == gateway.StateParked || tx.Infno == infnoReverse && try.State == gateway.StateUnknown {
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back has itself no known outcome"})
+	}
+	return d.note(ctx, rec, try.ID, foundUnclear, "under way")
+}
+
+// lastTry finds the latest attempt to take a record back; attempt 0 means there is none.
+func (d *Desk) lastTry(ctx context.Context, id ident.MsgID, step string) (gateway.Record, int, error) {
+	var last gateway.Record
+	for n := 1; ; n++ {
+		req, err := d.opt.Journal.Request(ctx, tryKey(id, step, n))
+		if errors.Is(err, gateway.ErrNotFound) {
+			return last, n - 1, nil
+		}
+		if err != nil {
+			return last, 0, err
+		}
+		if last, err = d.opt.Journal.Record(ctx, ident.MsgID(req.Ref)); err != nil {
+			return last, 0, err
+		}
+	}
+}
+
+func tryKey(id ident.MsgID, step string, n int) gateway.RequestKey {
+	return guard(string(id), step, attemptText(n))
+}
+
+// guardRequest is the entry that makes one thing happen once.
+func (d *Desk) guardRequest(inst ident.Institution, key gateway.RequestKey, what string, id ident.MsgID) *gateway.Request {
+	return &gateway.Request{
+		Key: key, Digest: d.opt.Digest([]byte("guard"), []byte(what)), Op: what, Institution: inst,
+		Ref: refOf(id), CreatedAt: d.opt.Clock.Now(),
+	}
+}

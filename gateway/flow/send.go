@@ -1,0 +1,299 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/strictjson"
+	"yiqiao/schemas/wire"
+)
+
+// job is one transaction to be sent now.
+type job struct {
+	op       string // for errors: "flow.transact"
+	inst     *gateway.Institution
+	tx       *catalog.Transaction
+	operator gateway.Operator
+	area     string // insuplc_admdvs
+	input    any    // with credentials; they go no further than the wire
+	request  gateway.RequestKey
+	bill     string
+	step     string
+	attempt  int
+	own      bool // the gateway's own question or reversal: not checked like a HIS's input
+
+	// first is written in the same breath as the record, before it: the HIS request, say.
+	first []gateway.Entry
+	// guard, when set, gives the key that makes an attempt unique.
+	guard func(attempt int, id ident.MsgID) *gateway.Request
+	// answer, when set, gives the final answer that is stored with an end.
+	answer func(gateway.Record) *gateway.Answer
+}
+
+// send is the only way a real-time transaction reaches a centre. The record it returns is as the
+// journal has it. An error before the record was written is an *Error, or errTaken when the step is
+// somebody else's; nothing was sent then. When the answer could not be written the record is
+// returned as sent, with outcome-unknown.
+//
+// A refusal because the sign-in has run out proves that nothing was done; it is followed by one
+// more attempt under a new sign-in.
+func (d *Desk) send(ctx context.Context, j job) (gateway.Record, []check.Finding, error) {
+	warnings, err := d.checked(j)
+	if err != nil {
+		return gateway.Record{}, nil, err
+	}
+	rec, err := d.sendOnce(ctx, j)
+	if err == nil && d.signExpired(j, rec) {
+		d.forgetSign(j)
+		j.attempt++
+		j.first = nil
+		again, err2 := d.sendOnce(ctx, j)
+		if err2 == nil || again.ID != "" {
+			rec, err = again, err2
+		}
+	}
+	return rec, warnings, err
+}
+
+// checked gives the findings that travel with a request, or refuses it.
+func (d *Desk) checked(j job) ([]check.Finding, error) {
+	if j.own {
+		return nil, nil
+	}
+	found := d.checkers[j.inst.Region].Request(j.tx.Infno, j.input)
+	for _, f := range found {
+		if f.Severity == check.Error {
+			return nil, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: j.op, Path: f.Path, Rule: f.Rule, Findings: found}
+		}
+	}
+	return found, nil
+}
+
+func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
+	signNo, err := d.signNo(ctx, j)
+	if err != nil {
+		return gateway.Record{}, err
+	}
+	permit, err := d.opt.Centre(j.inst.Code).Admit(ctx, j.tx.Infno)
+	if err != nil {
+		return gateway.Record{}, admission(j.op, err)
+	}
+	defer permit.Release()
+	now := d.opt.Clock.Now()
+	id, err := d.opt.Journal.NextMsgID(ctx, j.inst.Code, now)
+	if err != nil {
+		return gateway.Record{}, storage(j.op, err)
+	}
+	body, err := d.encode(j, id, signNo, now)
+	if err != nil {
+		return gateway.Record{}, internalError(j.op, err)
+	}
+	sealed, err := permit.Seal(gateway.Message{
+		Infno: j.tx.Infno, Institution: j.inst.Code, MsgID: id, Body: body, Limit: j.tx.Limit,
+	})
+	if err != nil {
+		return gateway.Record{}, internalError(j.op, err)
+	}
+	d.busy.claim(id)
+	defer d.busy.free(id)
+	rec, err := d.prepare(ctx, j, id, sealed.Digest, now)
+	if err != nil {
+		return gateway.Record{}, err
+	}
+	reply := permit.Send(ctx, sealed)
+	event := d.judge(j, rec, reply)
+	d.log.Info("transaction", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(event.Kind),
+		"cause", string(event.Cause), "detail", reply.Detail, "took", reply.Took.String())
+	return d.conclude(ctx, j, rec, event)
+}
+
+// prepare makes the record durable as sent: from here on the message may have left.
+func (d *Desk) prepare(ctx context.Context, j job, id ident.MsgID, digest [32]byte, now time.Time) (gateway.Record, error) {
+	rec := gateway.Record{
+		ID: id, Institution: j.inst.Code, Infno: j.tx.Infno, Request: j.request, Step: j.step,
+		Attempt: j.attempt, Bill: j.bill, Operator: j.operator, WireDigest: digest, CreatedAt: now,
+		Input: d.keptInput(j), State: gateway.StateSent,
+	}
+	entries := make([]gateway.Entry, 0, len(j.first)+2)
+	for _, e := range j.first {
+		if e.Request != nil && e.Request.Ref == "" {
+			r := *e.Request
+			r.Ref = refOf(id)
+			e.Request = &r
+		}
+		entries = append(entries, e)
+	}
+	if j.guard != nil {
+		entries = append(entries, gateway.Entry{Request: j.guard(j.attempt, id)})
+	}
+	entries = append(entries, gateway.Entry{Record: &rec})
+	existing, err := d.opt.Journal.Write(ctx, entries...)
+	switch {
+	case existing != nil, errors.Is(err, gateway.ErrExists), errors.Is(err, gateway.ErrConflict):
+		return rec, errTaken
+	case errors.Is(err, gateway.ErrStorage):
+		// It may have been written all the same. Nothing was sent, and that is noted when possible.
+		d.later(id, gateway.Event{Kind: gateway.EventRefused, At: now, Cause: gateway.CauseNotSent}, nil)
+		return rec, storage(j.op, err)
+	case err != nil:
+		return rec, storage(j.op, err)
+	}
+	rec.Version, rec.UpdatedAt = 1, now
+	return rec, nil
+}
+
+// conclude appends what became of a message. When that is impossible now the outcome is unknown to
+// the caller, and the event is written later.
+func (d *Desk) conclude(ctx context.Context, j job, rec gateway.Record, e gateway.Event) (gateway.Record, error) {
+	var answer func(gateway.Record) *gateway.Answer
+	if j.answer != nil {
+		answer = j.answer
+	}
+	after, err := d.add(ctx, rec, e, answer)
+	if err != nil && !errors.Is(err, errMoved) {
+		d.log.Error("outcome not written", "msgid", string(rec.ID), "err", err.Error())
+		d.later(rec.ID, e, answer)
+		return rec, &gateway.Error{Code: gateway.CodeOutcomeUnknown, Op: j.op, Ref: refOf(rec.ID), Err: err}
+	}
+	if after.State == gateway.StateUnknown && !j.tx.Commits {
+		// A question that got no answer changed nothing and need not be looked into.
+		if closed, err := d.add(ctx, after, gateway.Event{Kind: gateway.EventAbsent, At: e.At, Cause: e.Cause, Note: noteHarmless}, nil); err == nil {
+			after = closed
+		}
+	}
+	return after, nil
+}
+
+// errMoved: the record has gone on to a state the event can not follow.
+var errMoved = errors.New("flow: record has moved on")
+
+// add appends an event to a record, reading it again when somebody else was faster. With errMoved
+// the record returned is as it stands now.
+func (d *Desk) add(ctx context.Context, rec gateway.Record, e gateway.Event, answer func(gateway.Record) *gateway.Answer) (gateway.Record, error) {
+	for try := 0; try < 8; try++ {
+		next := rec
+		if next.Apply(e) != nil {
+			return rec, errMoved
+		}
+		entry := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}}
+		if answer != nil {
+			entry.Answer = answer(next)
+		}
+		_, err := d.opt.Journal.Write(ctx, entry)
+		if err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, gateway.ErrStale) {
+			return rec, err
+		}
+		if rec, err = d.opt.Journal.Record(ctx, rec.ID); err != nil {
+			return rec, err
+		}
+	}
+	return rec, gateway.ErrStale
+}
+
+// judge turns a reply into the event it is.
+func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
+	e := gateway.Event{At: d.opt.Clock.Now(), Cause: r.Cause}
+	switch r.Outcome {
+	case gateway.OutcomeDone:
+		e.Data = d.kept(r.Reply.Output)
+		if doubt := d.doubt(j, rec.ID, r.Reply); doubt != "" {
+			e.Kind, e.Cause, e.Note = gateway.EventUnknown, gateway.CauseMismatch, doubt
+			return e
+		}
+		e.Kind, e.Cause = gateway.EventDone, gateway.CauseNone
+	case gateway.OutcomeRefused:
+		e.Kind = gateway.EventRefused
+		if e.Cause != gateway.CauseNotSent {
+			e.Cause = gateway.CauseBusiness
+			e.Data, _ = json.Marshal(refusal{InfCode: r.Reply.InfCode, ErrMsg: r.Reply.ErrMsg})
+		}
+	default:
+		e.Kind, e.Note = gateway.EventUnknown, r.Detail
+		if e.Cause == gateway.CauseNone {
+			e.Cause = gateway.CauseTimeout
+		}
+	}
+	return e
+}
+
+// kept is an output as the journal keeps it.
+func (d *Desk) kept(output any) []byte {
+	if output == nil || !strictjson.Writable(output) {
+		return nil
+	}
+	return strictjson.Append(nil, d.opt.Catalog.Redact(output))
+}
+
+// areaMember of the envelope stands beside the nodes of a kept input: whoever asks about the record
+// later must name the same area.
+const areaMember = "insuplc_admdvs"
+
+// keptInput is an input as the journal keeps it: credentials cut out, the area of insurance added.
+func (d *Desk) keptInput(j job) []byte {
+	v := d.opt.Catalog.Redact(j.input)
+	if top, ok := v.(object); ok && j.area != "" {
+		if _, has := top[areaMember]; !has {
+			top[areaMember] = j.area
+		}
+	}
+	return strictjson.Append(nil, v)
+}
+
+// encode gives the core message.
+func (d *Desk) encode(j job, id ident.MsgID, signNo string, now time.Time) ([]byte, error) {
+	if !strictjson.Writable(j.input) {
+		return nil, errors.New("flow: input holds a type no decoder gives")
+	}
+	return wire.EncodeRequest(wire.Request{
+		Infno: j.tx.Infno, MsgID: id, MdtrtArea: j.inst.Area, InsuplcArea: j.area,
+		Receiver: j.inst.Receiver, DevNo: j.inst.DevNo, DevSafeInfo: j.inst.DevSafe, Version: j.inst.Version,
+		OperatorType: j.operator.Type, Operator: j.operator.ID, OperatorName: j.operator.Name,
+		Time: now.In(gateway.China).Format(time.DateTime), Institution: j.inst.Code,
+		InstitutionNm: j.inst.Name, SignNo: signNo, Input: strictjson.Append(nil, j.input),
+	})
+}
+
+// operator fills the default and refuses what the envelope can not carry.
+func operator(op string, o gateway.Operator) (gateway.Operator, error) {
+	if o.Type == "" {
+		o.Type = "1"
+	}
+	bad := func(path, rule string) (gateway.Operator, error) {
+		return o, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: op, Path: path, Rule: rule}
+	}
+	switch {
+	case strings.TrimSpace(o.ID) == "":
+		return bad("/operator/id", "必填")
+	case len([]rune(o.ID)) > 30:
+		return bad("/operator/id", "长度<=30")
+	case strings.TrimSpace(o.Name) == "":
+		return bad("/operator/name", "必填")
+	case len([]rune(o.Name)) > 50:
+		return bad("/operator/name", "长度<=50")
+	case o.Type != "1" && o.Type != "2" && o.Type != "3":
+		return bad("/operator/type", "1, 2, 3")
+	}
+	return o, nil
+}
+
+func admission(op string, err error) error {
+	var e *gateway.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &gateway.Error{Code: gateway.CodeCentreBusy, Op: op, Err: err}
+}
+
+// attemptText is an attempt as part of a key.
+func attemptText(n int) string { return strconv.Itoa(n) }

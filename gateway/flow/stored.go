@@ -1,0 +1,91 @@
+package flow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/ident"
+)
+
+// stored is the final answer of a request as the journal keeps it: a settlement, an error, or for
+// low-level requests the record that is the answer.
+type stored struct {
+	Record     ident.MsgID         `json:"record,omitempty"`
+	Settlement *gateway.Settlement `json:"settlement,omitempty"`
+	Error      *storedError        `json:"error,omitempty"`
+}
+
+type storedError struct {
+	Code     gateway.Code    `json:"code"`
+	Op       string          `json:"op"`
+	Path     string          `json:"path,omitempty"`
+	Rule     string          `json:"rule,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	Ref      string          `json:"ref,omitempty"`
+	Findings []check.Finding `json:"findings,omitempty"`
+}
+
+// storedAnswer reads a settlement's answer back. What can not be read is an error of ours.
+func storedAnswer(b []byte) (gateway.Settlement, error) {
+	var a stored
+	if err := json.Unmarshal(b, &a); err != nil {
+		return gateway.Settlement{}, internalError("flow.answer", err)
+	}
+	var s gateway.Settlement
+	if a.Settlement != nil {
+		s = *a.Settlement
+	}
+	if e := a.Error; e != nil {
+		return s, &gateway.Error{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
+	}
+	return s, nil
+}
+
+// store makes the final answer of a request durable. That it could not be stored does not change
+// it: the same request finds the same records again.
+func (d *Desk) store(ctx context.Context, key gateway.RequestKey, s gateway.Settlement, fail error) {
+	a := stored{Settlement: &s}
+	var e *gateway.Error
+	if errors.As(fail, &e) {
+		a.Error = &storedError{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
+	}
+	body, err := json.Marshal(a)
+	if err == nil {
+		_, err = d.opt.Journal.Write(ctx, gateway.Entry{Answer: &gateway.Answer{Key: key, Body: body, At: d.opt.Clock.Now()}})
+	}
+	if err != nil {
+		d.log.Error("answer not stored", "bill", s.ID, "err", err.Error())
+	}
+}
+
+// keptBill is a bill as the journal keeps it: of the credential only its type.
+func keptBill(r gateway.OpenSettlement) ([]byte, error) {
+	r.Credential = gateway.Credential{Type: r.Credential.Type}
+	return json.Marshal(r)
+}
+
+// billBody reads a kept bill.
+func billBody(b gateway.Bill) (*gateway.OpenSettlement, error) {
+	var r gateway.OpenSettlement
+	dec := json.NewDecoder(bytes.NewReader(b.Body))
+	dec.UseNumber()
+	if err := dec.Decode(&r); err != nil {
+		return nil, internalError("flow.bill", err)
+	}
+	return &r, nil
+}
+
+// requestOf is the id of the request that opened a bill.
+func requestOf(b gateway.Bill) string {
+	var r struct {
+		RequestID string `json:"request_id"`
+	}
+	if json.Unmarshal(b.Body, &r) != nil {
+		return ""
+	}
+	return r.RequestID
+}

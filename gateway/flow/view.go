@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"context"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/money"
+)
+
+// Settlement implements gateway.Desk: the live view, made from the records.
+func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gateway.Settlement, error) {
+	b, err := d.owned(ctx, "flow.settlement", c, id)
+	if err != nil {
+		return gateway.Settlement{}, err
+	}
+	w, err := d.climbOf(ctx, task{op: opOpen, key: gateway.RequestKey{System: b.System, ID: requestOf(b)}}, id)
+	if err != nil {
+		return gateway.Settlement{}, err
+	}
+	return w.view(), nil
+}
+
+// view is how a bill stands, for the HIS.
+func (c *climb) view() gateway.Settlement {
+	s := gateway.Settlement{
+		ID: c.bill.ID, RequestID: c.key.ID, State: billState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0,
+		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Steps: []gateway.Step{}, Warnings: c.warnings,
+	}
+	for _, rec := range c.stand.steps {
+		now := rec
+		if last, ok := c.stand.last[rec.Step]; ok && last.ID == rec.ID {
+			now = last
+		}
+		base := baseOf(now)
+		s.Steps = append(s.Steps, gateway.Step{
+			Infno: now.Infno, Name: stepNames[base], MsgID: now.ID, State: now.State, Cause: now.Cause, At: now.CreatedAt,
+		})
+	}
+	if rec, ok := c.stand.lastDenied(false); ok && s.State != gateway.BillSettled && s.State != gateway.BillPresettled {
+		s.Message = refused(rec).ErrMsg
+	}
+	info, funds := c.facts.trial, rows(nil, "")
+	if rec, ok := c.stand.get(stepTrial + "#1"); ok && standingOf(rec) == stands {
+		funds = rows(read(rec.Output), "setldetail")
+	}
+	if rec, ok := c.stand.get(stepSettle + "#1"); ok && standingOf(rec) != free && standingOf(rec) != denied {
+		s.MsgID = rec.ID
+		if standingOf(rec) == stands {
+			out := read(rec.Output)
+			info, funds = row(out, "setlinfo"), rows(out, "setldetail")
+			s.SettlementID, s.SettledAt = ident.Settlement(text(info["setl_id"])), text(info["setl_time"])
+		}
+	}
+	if info != nil {
+		s.Amounts = amountsOf(info)
+		for _, f := range funds {
+			s.Funds = append(s.Funds, gateway.FundPart{
+				Type: text(f["fund_pay_type"]), Name: text(f["fund_pay_type_name"]), Amount: fenText(f["fund_payamt"]),
+			})
+		}
+	}
+	return s
+}
+
+// fenText is an amount of a reply with two decimals, "" when there is none.
+func fenText(v any) string {
+	f, err := money.ParseReply(text(v))
+	if err != nil {
+		return ""
+	}
+	return f.String()
+}
+
+func amountsOf(o object) *gateway.Amounts {
+	a := func(name string) string { return fenText(o[name]) }
+	return &gateway.Amounts{
+		Total: a("medfee_sumamt"), OwnPay: a("fulamt_ownpay_amt"), OverLmt: a("overlmt_selfpay"),
+		PreSelf: a("preselfpay_amt"), InScope: a("inscp_scp_amt"), Deduct: a("act_pay_dedc"),
+		Fund: a("fund_pay_sumamt"), Person: a("psn_part_amt"), Account: a("acct_pay"), Cash: a("psn_cash_pay"),
+		Hospital: a("hosp_part_amt"), Balance: a("balc"),
+	}
+}
