@@ -257,7 +257,7 @@ func (d *journalDesk) nonsense() {
 		}
 		d.gone(ok.ID)
 	}
-	for _, inst := range []ident.Institution{"", "H4401", "H440100000012"} {
+	for _, inst := range []ident.Institution{"", "H4401", "H440100000012", "h44010000001"} {
 		if id, err := d.j.NextMsgID(d.ctx, inst, journalNow); err == nil {
 			d.Errorf("institution %q gives message id %q", inst, id)
 		}

@@ -83,8 +83,8 @@ func (j *MemJournal) enter(ctx context.Context, point string) error {
 
 // NextMsgID see gateway.Journal.
 func (j *MemJournal) NextMsgID(ctx context.Context, inst ident.Institution, now time.Time) (ident.MsgID, error) {
-	if len(inst) != 12 {
-		return "", fmt.Errorf("gatewaytest: institution code of %d characters, want 12", len(inst))
+	if _, err := ident.ParseInstitution(string(inst)); err != nil {
+		return "", err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -100,9 +100,12 @@ func (j *MemJournal) NextMsgID(ctx context.Context, inst ident.Institution, now 
 	default:
 		c = memCounter{c.second + 1, 1}
 	}
+	id, err := ident.NewMsgID(inst, time.Unix(c.second, 0).In(gateway.China), int(c.seq))
+	if err != nil {
+		return "", err
+	}
 	j.counters[inst] = c
-	stamp := time.Unix(c.second, 0).In(gateway.China).Format("20060102150405")
-	return ident.MsgID(fmt.Sprintf("%s%s%04d", inst, stamp, c.seq)), nil
+	return id, nil
 }
 
 // Write see gateway.Journal. All entries are tried on copies first and then put in place.

@@ -19,6 +19,7 @@ import (
 const (
 	driverName = "sqlite"
 	beginSQL   = "BEGIN IMMEDIATE"
+	checkSQL   = "PRAGMA integrity_check(100)"
 )
 
 var errDropped = driver.ErrBadConn

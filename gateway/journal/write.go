@@ -1,0 +1,361 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"yiqiao/gateway"
+	"yiqiao/gateway/store"
+	"yiqiao/schemas/ident"
+)
+
+// sealedEntry is an entry with its bodies sealed.
+type sealedEntry struct {
+	gateway.Entry
+	answered []byte // of Request
+	body     []byte // of Bill
+	input    []byte // of Record
+	wire     []byte // of Record
+	data     []byte // of Append
+	answer   []byte // of Answer
+}
+
+func (j *Journal) sealEntry(e gateway.Entry) (s sealedEntry, err error) {
+	if err := e.Check(); err != nil {
+		return s, err
+	}
+	s.Entry = e
+	if r := e.Request; r != nil {
+		if s.answered, err = j.seal(answerName(r.Key), r.Answer); err != nil {
+			return s, err
+		}
+	}
+	if b := e.Bill; b != nil {
+		if s.body, err = j.seal(billName(b.ID), b.Body); err != nil {
+			return s, err
+		}
+	}
+	if r := e.Record; r != nil {
+		if s.input, err = j.seal(inputName(r.ID), r.Input); err != nil {
+			return s, err
+		}
+		if s.wire, err = j.seal(wireName(r.ID), r.Wire); err != nil {
+			return s, err
+		}
+	}
+	if a := e.Append; a != nil {
+		if s.data, err = j.seal(eventName(a.ID, a.Version+1), a.Event.Data); err != nil {
+			return s, err
+		}
+	}
+	if a := e.Answer; a != nil {
+		s.answer, err = j.seal(answerName(a.Key), a.Body)
+	}
+	return s, err
+}
+
+// Write see gateway.Journal.
+func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway.Request, error) {
+	if err := j.open(ctx); err != nil {
+		return nil, err
+	}
+	sealed := make([]sealedEntry, len(entries))
+	requests := 0
+	for i, e := range entries {
+		var err error
+		if sealed[i], err = j.sealEntry(e); err != nil {
+			return nil, err
+		}
+		if e.Request != nil {
+			requests++
+		}
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	// A single request at the front can be inserted without looking: when it is there already
+	// nothing else has been written.
+	look := requests > 1 || requests == 1 && entries[0].Request == nil
+	var old *requestRow
+	err := j.db.Do(ctx, func(tx *store.Tx) error {
+		old = nil
+		w := writing{tx: tx}
+		if look {
+			for i := range sealed {
+				r := sealed[i].Request
+				if r == nil {
+					continue
+				}
+				var err error
+				if old, err = w.known(r); err != nil || old != nil {
+					return err
+				}
+			}
+		}
+		for i := range sealed {
+			found, err := w.entry(&sealed[i])
+			if err != nil {
+				return err
+			}
+			if found == nil {
+				continue
+			}
+			if look || i > 0 {
+				return fmt.Errorf("journal: request %s twice in one write", found.key.ID)
+			}
+			old = found
+			return nil
+		}
+		return nil
+	})
+	if err != nil || old == nil {
+		return nil, err
+	}
+	r, err := j.request(old)
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// writing is one Write inside its transaction.
+type writing struct {
+	tx       *store.Tx
+	requests []requestSeq // written here
+	bills    []billSeq
+}
+
+type requestSeq struct {
+	key gateway.RequestKey
+	seq int64
+}
+
+type billSeq struct {
+	id  string
+	seq int64
+}
+
+const (
+	sqlKnown = `SELECT digest, op, institution, ref, created, answer, answered, told FROM request
+		WHERE system = $1 AND id = $2`
+	sqlRequest = `INSERT INTO request (system, id, digest, op, institution, ref, created, answer, answered, told)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING seq`
+	sqlRequestSeq = `SELECT seq FROM request WHERE system = $1 AND id = $2`
+	sqlBill       = `INSERT INTO bill (id, institution, system, created, body)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING seq`
+	sqlBillSeq = `SELECT seq FROM bill WHERE id = $1`
+	sqlRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
+			operator, operator_name, operator_type, digest, created, queued, born,
+			state, version, updated, cause, live)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1)
+		ON CONFLICT DO NOTHING RETURNING seq`
+	sqlBody   = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
+	sqlEvent  = `INSERT INTO event (place, kind, at, cause, ref, note, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	sqlFold   = `SELECT seq, state, version, cause FROM record WHERE id = $1`
+	sqlMove   = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5 WHERE seq = $6 AND version = $7`
+	sqlAnswer = `UPDATE request SET answer = $1, answered = $2 WHERE system = $3 AND id = $4 AND answer IS NULL`
+)
+
+// place is the key of an event: see the migration.
+const eventsPerRecord = 1 << 20
+
+func place(record int64, n int) (int64, error) {
+	if n < 1 || n >= eventsPerRecord {
+		return 0, fmt.Errorf("journal: a record can not have %d events", n)
+	}
+	return record*eventsPerRecord + int64(n), nil
+}
+
+// known gives the request that is there already, nil when it is new, ErrConflict when its body is
+// another.
+func (w *writing) known(r *gateway.Request) (*requestRow, error) {
+	row := &requestRow{key: r.Key}
+	found, err := w.tx.Get(sqlKnown, []any{r.Key.System, r.Key.ID}, row.columns()...)
+	if err != nil || !found {
+		return nil, err
+	}
+	if string(row.digest) != string(r.Digest[:]) {
+		return nil, gateway.ErrConflict
+	}
+	return row, nil
+}
+
+// entry writes one entry. A request that was there already is returned and ends it.
+func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
+	if r := e.Request; r != nil {
+		seq, answered, told := int64(0), toMillis(r.AnsweredAt), int64(0)
+		if len(e.answered) == 0 {
+			answered = 0
+		} else if r.Told {
+			told = max(answered, 1)
+		}
+		fresh, err := w.tx.Insert(sqlRequest, []any{r.Key.System, r.Key.ID, r.Digest[:], r.Op,
+			string(r.Institution), r.Ref, toMillis(r.CreatedAt), null(e.answered), answered, told}, &seq)
+		if err != nil {
+			return nil, err
+		}
+		if !fresh {
+			return w.known(r)
+		}
+		w.requests = append(w.requests, requestSeq{r.Key, seq})
+	}
+	if b := e.Bill; b != nil {
+		var seq int64
+		fresh, err := w.tx.Insert(sqlBill, []any{b.ID, string(b.Institution), b.System, toMillis(b.CreatedAt), null(e.body)}, &seq)
+		if err != nil {
+			return nil, err
+		}
+		if !fresh {
+			return nil, fmt.Errorf("%w: bill %s", gateway.ErrExists, b.ID)
+		}
+		w.bills = append(w.bills, billSeq{b.ID, seq})
+	}
+	if e.Record != nil {
+		if err := w.record(e); err != nil {
+			return nil, err
+		}
+	}
+	if e.Append != nil {
+		if err := w.append(e); err != nil {
+			return nil, err
+		}
+	}
+	if a := e.Answer; a != nil {
+		n, err := w.tx.Exec(sqlAnswer, e.answer, toMillis(a.At), a.Key.System, a.Key.ID)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 { // it has an answer, or is not there
+			if _, err := w.requestSeq(a.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (w *writing) requestSeq(k gateway.RequestKey) (seq int64, err error) {
+	for _, r := range w.requests {
+		if r.key == k {
+			return r.seq, nil
+		}
+	}
+	found, err := w.tx.Get(sqlRequestSeq, []any{k.System, k.ID}, &seq)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: request %s", gateway.ErrNotFound, k.ID)
+	}
+	return seq, err
+}
+
+func (w *writing) billSeq(id string) (seq int64, err error) {
+	for _, b := range w.bills {
+		if b.id == id {
+			return b.seq, nil
+		}
+	}
+	found, err := w.tx.Get(sqlBillSeq, []any{id}, &seq)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: bill %s", gateway.ErrNotFound, id)
+	}
+	return seq, err
+}
+
+func (w *writing) record(e *sealedEntry) error {
+	r := e.Record
+	var request, bill any // nil, or their seq
+	if r.Request.ID != "" {
+		seq, err := w.requestSeq(r.Request)
+		if err != nil {
+			return err
+		}
+		request = seq
+	}
+	if r.Bill != "" {
+		seq, err := w.billSeq(r.Bill)
+		if err != nil {
+			return err
+		}
+		bill = seq
+	}
+	created, queued, born := toMillis(r.CreatedAt), int64(0), int64(0)
+	if len(e.wire) > 0 {
+		queued = 1
+	}
+	if r.State == gateway.StateSent {
+		born = 1
+	}
+	var seq int64
+	fresh, err := w.tx.Insert(sqlRecord, []any{
+		string(r.ID), string(r.Institution), string(r.Infno), request, r.Step, int64(r.Attempt), bill, r.Visit,
+		r.Operator.ID, r.Operator.Name, r.Operator.Type, r.WireDigest[:], created, queued, born,
+		string(r.State), born, created,
+	}, &seq)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return fmt.Errorf("%w: record %s, or step %s attempt %d of request %s",
+			gateway.ErrExists, r.ID, r.Step, r.Attempt, r.Request.ID)
+	}
+	if len(e.input)+len(e.wire) > 0 {
+		if _, err := w.tx.Exec(sqlBody, seq, null(e.input), null(e.wire)); err != nil {
+			return err
+		}
+	}
+	if born == 0 {
+		return nil
+	}
+	return w.event(seq, 1, gateway.Event{Kind: gateway.EventSent, At: r.CreatedAt}, nil)
+}
+
+func (w *writing) event(record int64, n int, e gateway.Event, data []byte) error {
+	key, err := place(record, n)
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.Exec(sqlEvent, key, string(e.Kind), toMillis(e.At), string(e.Cause), string(e.Ref), e.Note, null(data))
+	return err
+}
+
+func (w *writing) append(e *sealedEntry) error {
+	a := e.Append
+	var seq int64
+	var r gateway.Record
+	found, err := w.tx.Get(sqlFold, []any{string(a.ID)}, &seq, &r.State, &r.Version, &r.Cause)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%w: record %s", gateway.ErrNotFound, a.ID)
+	}
+	if r.Version != a.Version {
+		return stale(a.ID, r.Version, a.Version)
+	}
+	if err := r.Apply(a.Event); err != nil {
+		return err
+	}
+	if err := w.event(seq, r.Version, a.Event, e.data); err != nil {
+		return err
+	}
+	live := int64(1)
+	if r.State.Final() {
+		live = 0
+	}
+	n, err := w.tx.Exec(sqlMove, string(r.State), int64(r.Version), toMillis(a.Event.At), string(r.Cause), live, seq, int64(a.Version))
+	if err == nil && n != 1 {
+		err = stale(a.ID, a.Version+1, a.Version)
+	}
+	return err
+}
+
+func stale(id ident.MsgID, have, want int) error {
+	return fmt.Errorf("%w: %s is at version %d, not %d", gateway.ErrStale, id, have, want)
+}
+
+// null makes "no bytes" NULL; the driver would store an empty value.
+func null(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
