@@ -33,7 +33,7 @@ type settings struct {
 	p         sm.Provider
 }
 
-func newMPC(p Party, o Options, version string) (*mpc, error) {
+func newMPC(p Party, o Options, version string) (Profile, error) {
 	if o.Version != "" {
 		version = o.Version
 	}
@@ -103,6 +103,9 @@ func DeriveKey(p sm.Provider, appID, appSecret string) ([]byte, error) {
 
 // Seal is Profile.Seal.
 func (m *mpc) Seal(rand io.Reader, now time.Time, data []byte) (Sealed, error) {
+	if data == nil {
+		return Sealed{}, refusal("data")
+	}
 	return m.seal(rand, now, nil, data)
 }
 
