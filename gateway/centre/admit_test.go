@@ -55,7 +55,7 @@ func TestBreakerOpensOnFailuresInARow(t *testing.T) {
 	var in inbox
 	url, status := switchable(t, &in)
 	clk := clock()
-	o := options(url, clk)
+	o := options(t, url, clk)
 	o.Breaker.Open = time.Hour
 	c := newClient(t, o)
 	status.Store(502)
@@ -85,7 +85,7 @@ func TestBreakerOpensOnFailuresInARow(t *testing.T) {
 func TestBreakerOpensOnAShareOfFailures(t *testing.T) {
 	var in inbox
 	url, status := switchable(t, &in)
-	o := options(url, clock())
+	o := options(t, url, clock())
 	o.Breaker = Breaker{Consecutive: 100, Percent: 50, Minimum: 6, Open: time.Hour}
 	c := newClient(t, o)
 	for i := range 6 { // done, failed, done, failed, done, failed
@@ -103,7 +103,7 @@ func TestWhatDoesNotOpenTheBreaker(t *testing.T) {
 	for _, answer := range []int32{-1, 400, 404, 413} {
 		var in inbox
 		url, status := switchable(t, &in)
-		c := newClient(t, options(url, clock()))
+		c := newClient(t, options(t, url, clock()))
 		status.Store(answer)
 		for range 30 {
 			attempt(t, c, "M1", catalog.LimitQuery)
@@ -124,7 +124,7 @@ func TestEveryKindOfFailureOpensTheBreaker(t *testing.T) {
 		"html":      page("<html>"),
 		"signature": page(`{"Word":"bad"}`),
 	} {
-		o := options(url, clock())
+		o := options(t, url, clock())
 		o.Breaker.Open = time.Hour
 		c := newClient(t, o)
 		for range 5 {
@@ -139,7 +139,7 @@ func TestEveryKindOfFailureOpensTheBreaker(t *testing.T) {
 func TestBreakerTriesOneMessage(t *testing.T) {
 	var in inbox
 	url, status := switchable(t, &in)
-	o := options(url, clock())
+	o := options(t, url, clock())
 	o.Breaker.Open = 1 // a pause of a nanosecond: the next Admit comes after it
 	c := newClient(t, o)
 	status.Store(500)
@@ -175,7 +175,7 @@ func TestAdmitWaitsForAPlace(t *testing.T) {
 		AwaitWaiters(context.Context, int) error
 	}) {
 		clk := clock()
-		o := options(url, clk)
+		o := options(t, url, clk)
 		o.MaxInFlight, o.MaxWait = 1, time.Second
 		c := newClient(t, o)
 		held, err := c.Admit(t.Context(), "2207")
@@ -230,7 +230,7 @@ func TestAdmitWaitsForAPlace(t *testing.T) {
 }
 
 func TestSealRefuses(t *testing.T) {
-	c := newClient(t, options("http://centre.invalid", clock()))
+	c := newClient(t, options(t, "http://centre.invalid", clock()))
 	for name, change := range map[string]func(*gateway.Message){
 		"another transaction": func(m *gateway.Message) { m.Infno = "2208" },
 		"unknown limit":       func(m *gateway.Message) { m.Limit = "" },
@@ -289,7 +289,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"more than all":       func(o *Options) { o.Breaker.Percent = 101 },
 		"bucket too long":     func(o *Options) { o.Breaker.Bucket = time.Hour },
 	} {
-		o := options("http://centre.invalid", clock())
+		o := options(t, "http://centre.invalid", clock())
 		change(&o)
 		if c, err := New(o); err == nil || c != nil {
 			t.Errorf("%s: accepted", name)
@@ -303,7 +303,7 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestBreakerChangesAreLogged(t *testing.T) {
 	var in inbox
 	url, status := switchable(t, &in)
-	o := options(url, clock())
+	o := options(t, url, clock())
 	var c *Client
 	var states []string
 	o.Log = slog.New(logFunc(func(r slog.Record) {

@@ -172,12 +172,14 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 		return fail("the permit was used before", nil)
 	case m.Infno != p.infno:
 		return fail("admitted for another transaction", nil)
-	case !plainInfno(m.Infno):
-		return fail("malformed transaction number", nil)
 	case len(m.Body) == 0:
 		return fail("empty message", nil)
 	case p.c.o.Limits[m.Limit] == 0:
 		return fail("unknown class of time limit "+string(m.Limit), nil)
+	}
+	// The number becomes a part of the URL.
+	if _, err := ident.ParseInfno(string(m.Infno)); err != nil {
+		return fail("malformed transaction number", nil)
 	}
 	s, err := p.c.o.Profile.Seal(p.c.o.Rand, p.c.o.Clock.Now(), m.Body)
 	if err != nil {
@@ -236,16 +238,4 @@ func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 	reply, h := p.c.send(ctx, s, media)
 	p.reply, end = reply, h.report()
 	return reply
-}
-
-func plainInfno(n ident.Infno) bool {
-	if len(n) < 4 || len(n) > 6 {
-		return false
-	}
-	for _, c := range []byte(n) {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
-			return false
-		}
-	}
-	return true
 }

@@ -1,7 +1,6 @@
 package centre
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -13,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emmansun/gmsm/sm3"
-
 	"yiqiao/crypto/envelope"
+	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/gateway/gatewaytest"
 	"yiqiao/schemas/catalog"
@@ -71,13 +69,16 @@ type stampFunc func(h http.Header, body []byte) error
 func (f stampFunc) Stamp(_ io.Reader, _ time.Time, h http.Header, b []byte) error { return f(h, b) }
 func (stampFunc) Check(time.Time, time.Duration, http.Header, []byte) error       { return nil }
 
-func sm3Sum(parts ...[]byte) [32]byte { return sm3.Sum(bytes.Join(parts, nil)) }
-
 // options gives working options for a server at url.
-func options(url string, clock gateway.Clock) Options {
+func options(t testing.TB, url string, clock gateway.Clock) Options {
+	t.Helper()
+	provider, err := sm.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Options{
 		BaseURL: url, Profile: stampProfile{}, Transport: noHeaders{}, Clock: clock,
-		Rand: rand.Reader, SM3: sm3Sum, MaxReply: 1 << 20,
+		Rand: rand.Reader, SM3: provider.SM3, MaxReply: 1 << 20,
 	}
 }
 

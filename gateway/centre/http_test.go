@@ -54,7 +54,7 @@ func TestRequestAsItTravels(t *testing.T) {
 				}
 				got <- seen{r.URL.EscapedPath(), r.Proto, r.Header.Get("Content-Type"), r.Header.Get("Content-Length"), r.Header.Get("x-stamp"), r.Host, b}
 			}))
-			o := options(srv.URL+c.base, clock())
+			o := options(t, srv.URL+c.base, clock())
 			o.URLStyle, o.ContentType = c.style, c.media
 			var stampedBytes []byte
 			o.Transport = stampFunc(func(h http.Header, b []byte) error {
@@ -76,21 +76,23 @@ func TestRequestAsItTravels(t *testing.T) {
 }
 
 func TestRedirectsAndCookiesAreNotFollowed(t *testing.T) {
-	var hits atomic.Int32
-	srv := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		if hits.Add(1); len(r.Cookies()) != 0 || r.URL.Path != "/2207" {
-			t.Errorf("%s with cookies %v", r.URL.Path, r.Cookies())
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		var hits atomic.Int32
+		srv := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			if hits.Add(1); len(r.Cookies()) != 0 || r.URL.Path != "/2207" {
+				t.Errorf("%d: %s %s with cookies %v", status, r.Method, r.URL.Path, r.Cookies())
+			}
+			http.SetCookie(rw, &http.Cookie{Name: "id", Value: "1"})
+			http.Redirect(rw, r, "/elsewhere", status)
+		}))
+		c := newClient(t, options(t, srv.URL, clock()))
+		for range 2 {
+			want(t, attempt(t, c, "M1", catalog.LimitQuery), unknown, gateway.CauseNotInterface)
 		}
-		http.SetCookie(rw, &http.Cookie{Name: "session", Value: "1"})
-		http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
-	}))
-	c := newClient(t, options(srv.URL, clock()))
-	for range 2 {
-		want(t, attempt(t, c, "M1", catalog.LimitQuery), unknown, gateway.CauseNotInterface)
-	}
-	if hits.Load() != 2 {
-		t.Errorf("the server was asked %d times, want 2", hits.Load())
+		if hits.Load() != 2 {
+			t.Errorf("%d: the server was asked %d times, want 2", status, hits.Load())
+		}
 	}
 }
 
@@ -119,7 +121,7 @@ func TestNothingIsSentTwiceOnAKeptConnection(t *testing.T) {
 		}
 		nc.Close()
 	}))
-	c := newClient(t, options(srv.URL, clock()))
+	c := newClient(t, options(t, srv.URL, clock()))
 	want(t, attempt(t, c, "M1", catalog.LimitQuery), done, gateway.CauseNone)
 	want(t, attempt(t, c, "M2", catalog.LimitQuery), unknown, gateway.CauseCut)
 	mu.Lock()
@@ -137,7 +139,7 @@ func TestNothingIsSentTwiceOnAKeptConnection(t *testing.T) {
 func TestServerClosingIdleConnections(t *testing.T) {
 	var in inbox
 	srv := serve(t, good(t, &in))
-	o := options(srv.URL, clock())
+	o := options(t, srv.URL, clock())
 	o.Breaker.Consecutive, o.Breaker.Percent, o.Breaker.Minimum = 1<<30, 100, 1<<30
 	c := newClient(t, o)
 	for i := range 200 {
@@ -194,7 +196,7 @@ func TestWhetherAByteLeftDecides(t *testing.T) {
 	} {
 		var in inbox
 		srv := serve(t, good(t, &in))
-		o := options(srv.URL, clock())
+		o := options(t, srv.URL, clock())
 		var dials atomic.Int32
 		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials.Add(1)
@@ -223,7 +225,7 @@ func TestSettlementsTravelAlone(t *testing.T) {
 	} {
 		var in inbox
 		var dials atomic.Int32
-		o := options(serve(t, good(t, &in)).URL, clock())
+		o := options(t, serve(t, good(t, &in)).URL, clock())
 		o.Fresh = c.fresh
 		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials.Add(1)
@@ -293,7 +295,7 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := rawServer(t, func(nc net.Conn, _ *http.Request) { io.WriteString(nc, c.text) })
 			var logged bytes.Buffer
-			o := options(u, clock())
+			o := options(t, u, clock())
 			o.Log = slog.New(slog.NewTextHandler(&logged, nil))
 			r := attempt(t, newClient(t, o), "M1", catalog.LimitSettle)
 			want(t, r, unknown, c.cause)
@@ -328,7 +330,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(c.path+string(c.limit), func(t *testing.T) {
 			clk := clock()
-			cl := newClient(t, options(u+c.path, clk))
+			cl := newClient(t, options(t, u+c.path, clk))
 			got := make(chan gateway.Reply, 1)
 			go func() { got <- attempt(t, cl, "M1", c.limit) }()
 			<-arrived
@@ -354,7 +356,7 @@ func TestLimitsBeforeAByteLeft(t *testing.T) {
 	for name, move := range map[string]time.Duration{"connect": 10 * time.Second, "query": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			clk := clock()
-			o := options("http://centre.invalid", clk)
+			o := options(t, "http://centre.invalid", clk)
 			if name == "query" {
 				o.Connect = time.Hour
 			}
@@ -392,7 +394,7 @@ func TestNoConnectionIsNotSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var in inbox
-			o := options(serve(t, good(t, &in)).URL, clock())
+			o := options(t, serve(t, good(t, &in)).URL, clock())
 			change(&o)
 			r := attempt(t, newClient(t, o), "M1", catalog.LimitSettle)
 			want(t, r, refused, gateway.CauseNotSent)
@@ -453,7 +455,7 @@ func TestTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
 
-	o := options(srv.URL, clock())
+	o := options(t, srv.URL, clock())
 	want(t, attempt(t, newClient(t, o), "M1", catalog.LimitSettle), refused, gateway.CauseNotSent)
 	o.TLS = &tls.Config{RootCAs: roots}
 	c := newClient(t, o)
@@ -471,7 +473,7 @@ func TestTLS(t *testing.T) {
 func TestLogLines(t *testing.T) {
 	var logged bytes.Buffer
 	var in inbox
-	o := options(serve(t, good(t, &in)).URL, clock())
+	o := options(t, serve(t, good(t, &in)).URL, clock())
 	o.Log = slog.New(slog.NewTextHandler(&logged, nil))
 	want(t, attempt(t, newClient(t, o), "M1", catalog.LimitSettle), done, gateway.CauseNone)
 	for _, w := range []string{"infno=2207", "msgid=M1", "sent_bytes=", "got_bytes=", "took=", "outcome=done"} {

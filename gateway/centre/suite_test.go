@@ -67,7 +67,7 @@ func world(t *testing.T, w *gatewaytest.CentreWorld, ours, theirs envelope.Profi
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { close(gone) })
 
-	o := options(srv.URL, w.Clock)
+	o := options(t, srv.URL, w.Clock)
 	o.Profile, o.MaxInFlight = ours, w.MaxInFlight
 	if w.Behaviour == gatewaytest.CentreUnreachable {
 		o.BaseURL = "http://" + closedPort(t)

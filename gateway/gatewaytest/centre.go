@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/emmansun/gmsm/sm3"
-
+	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/wire"
@@ -161,6 +160,7 @@ type permit struct {
 
 	// Guarded by centre.mu.
 	sealed   bool
+	bytes    []byte
 	digest   [32]byte
 	released bool
 	done     chan struct{} // set by the first Send, closed when reply is set
@@ -184,8 +184,12 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 		p.centre.note(m.MsgID, fault)
 		return gateway.Sealed{}, &gateway.Error{Code: gateway.CodeInternal, Op: "centre.seal", Detail: fault}
 	}
-	s := gateway.Sealed{Message: m, Bytes: bytes.Clone(m.Body), Digest: sm3.Sum(m.Body)}
-	p.sealed, p.digest = true, s.Digest
+	provider, err := sm.New("")
+	if err != nil {
+		return gateway.Sealed{}, &gateway.Error{Code: gateway.CodeInternal, Op: "centre.seal", Err: err}
+	}
+	s := gateway.Sealed{Message: m, Bytes: bytes.Clone(m.Body), Digest: provider.SM3(m.Body)}
+	p.sealed, p.bytes, p.digest = true, s.Bytes, s.Digest
 	return s, nil
 }
 
@@ -205,7 +209,7 @@ func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 		fault = "Send after Release"
 	case !p.sealed:
 		fault = "Send without Seal"
-	case s.Digest != p.digest || sm3.Sum(s.Bytes) != p.digest:
+	case s.Digest != p.digest || !bytes.Equal(s.Bytes, p.bytes):
 		fault = "Send of other bytes than were sealed"
 	}
 	p.done = make(chan struct{})

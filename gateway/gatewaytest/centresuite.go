@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emmansun/gmsm/sm3"
-
+	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
@@ -140,7 +139,11 @@ func CentreSuite(t *testing.T, build func(t *testing.T, w *CentreWorld) gateway.
 		if len(got) != 1 || !bytes.Equal(got[0], sealed.Bytes) {
 			t.Fatalf("the far side got other bytes than were sealed")
 		}
-		if sm3.Sum(got[0]) != sealed.Digest {
+		provider, err := sm.New("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if provider.SM3(got[0]) != sealed.Digest {
 			t.Error("the digest is not SM3 of the bytes that left")
 		}
 	})
