@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
 	"yiqiao/schemas/strictjson"
@@ -24,6 +26,15 @@ const (
 )
 
 func noon() time.Time { return time.Date(2025, 6, 18, 4, 0, 0, 0, time.UTC) } // 12:00 in China
+
+// table is read once for all tests; it is immutable.
+var table = sync.OnceValue(func() *catalog.Catalog {
+	c, err := catalog.Default()
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
 
 // desk plays a hospital against a centre.
 type desk struct {
@@ -39,6 +50,7 @@ func newDesk(t testing.TB, o Options) *desk {
 	if o.Now == nil {
 		o.Now = noon
 	}
+	o.Catalog = table()
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
