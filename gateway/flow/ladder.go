@@ -71,12 +71,12 @@ func (d *Desk) reload(ctx context.Context, c *climb) error {
 		return storage(c.op, err)
 	}
 	c.stand = fold(recs, c.inst.Region)
-	c.marks, err = d.marksOf(ctx, c.bill, c.stand)
+	c.marks, err = d.marksOf(ctx, c.bill, c.body.RequestID, c.stand)
 	return err
 }
 
-// marksOf reads what is known of a bill beside its records.
-func (d *Desk) marksOf(ctx context.Context, b gateway.Bill, s stand) (marks, error) {
+// marksOf reads what is known of a bill beside its records; request is the one that opened it.
+func (d *Desk) marksOf(ctx context.Context, b gateway.Bill, request string, s stand) (marks, error) {
 	var m marks
 	req, err := d.opt.Journal.Request(ctx, stepKey(b.ID, stepSettle+"#1", s.attempts[stepSettle+"#1"]+1))
 	switch {
@@ -85,7 +85,7 @@ func (d *Desk) marksOf(ctx context.Context, b gateway.Bill, s stand) (marks, err
 	case !errors.Is(err, gateway.ErrNotFound):
 		return m, storage("flow.bill", err)
 	}
-	open, err := d.opt.Journal.Request(ctx, gateway.RequestKey{System: b.System, ID: requestOf(b)})
+	open, err := d.opt.Journal.Request(ctx, gateway.RequestKey{System: b.System, ID: request})
 	switch {
 	case err == nil:
 		_, failed := storedAnswer(open.Answer)

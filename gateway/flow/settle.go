@@ -177,7 +177,7 @@ func (d *Desk) known(ctx context.Context, t task) (*gateway.Request, error) {
 	return &req, nil
 }
 
-// climbOf reads a bill and where it stands.
+// climbOf reads a bill and where it stands. Without a key the work is on the request that opened it.
 func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error) {
 	b, err := d.opt.Journal.Bill(ctx, bill)
 	if err != nil {
@@ -190,6 +190,9 @@ func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error)
 	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, operator: t.oper}
 	if c.body, err = billBody(b); err != nil {
 		return nil, err
+	}
+	if c.key.ID == "" {
+		c.key = gateway.RequestKey{System: b.System, ID: c.body.RequestID}
 	}
 	if err := d.reload(ctx, c); err != nil {
 		return nil, err

@@ -78,14 +78,3 @@ func billBody(b gateway.Bill) (*gateway.OpenSettlement, error) {
 	}
 	return &r, nil
 }
-
-// requestOf is the id of the request that opened a bill.
-func requestOf(b gateway.Bill) string {
-	var r struct {
-		RequestID string `json:"request_id"`
-	}
-	if json.Unmarshal(b.Body, &r) != nil {
-		return ""
-	}
-	return r.RequestID
-}

@@ -10,11 +10,11 @@ import (
 
 // Settlement implements gateway.Desk: the live view, made from the records.
 func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gateway.Settlement, error) {
-	b, err := d.owned(ctx, "flow.settlement", c, id)
+	_, err := d.owned(ctx, "flow.settlement", c, id)
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	w, err := d.climbOf(ctx, task{op: opOpen, key: gateway.RequestKey{System: b.System, ID: requestOf(b)}}, id)
+	w, err := d.climbOf(ctx, task{op: opOpen}, id)
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
