@@ -106,7 +106,7 @@ func (m *mpc) Seal(rand io.Reader, now time.Time, data []byte) (Sealed, error) {
 	if data == nil {
 		return Sealed{}, refusal("data")
 	}
-	return m.seal(rand, now, nil, data)
+	return m.seal(rand, now, nil, data, strictjson.Request())
 }
 
 // SealReply is Profile.SealReply. code is written as a number when it looks like one; success is
@@ -128,11 +128,11 @@ func (m *mpc) SealReply(rand io.Reader, now time.Time, code, message string, dat
 	}
 	return m.seal(rand, now, []member{
 		{"code", codeValue}, {"message", message}, {"success", code == "0"}, {"type", kind},
-	}, data)
+	}, data, strictjson.Reply())
 }
 
 // seal builds a message of the usual members, more, and data when it is not nil.
-func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte) (Sealed, error) {
+func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte, lim strictjson.Limits) (Sealed, error) {
 	var store [12]member
 	members := append(store[:0], more...)
 	members = append(members,
@@ -147,7 +147,7 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte) (S
 	}
 	head := members
 	if data != nil {
-		object, err := outgoing(data)
+		object, err := outgoing(data, lim)
 		if err != nil {
 			return Sealed{}, err
 		}
@@ -195,9 +195,10 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte) (S
 	return Sealed{Body: append(body, `"}`...), ContentType: contentType}, nil
 }
 
-// outgoing reads data we are asked to seal: a strict JSON object without exponents.
-func outgoing(data []byte) (any, error) {
-	v, err := strictjson.Decode(data, strictjson.Request())
+// outgoing reads data we are asked to seal: a strict JSON object. A request has no exponents; some
+// centres write a "no limit" price with one.
+func outgoing(data []byte, lim strictjson.Limits) (any, error) {
+	v, err := strictjson.Decode(data, lim)
 	if err != nil {
 		if e := (*strictjson.Error)(nil); errors.As(err, &e) && e.Kind == strictjson.Number {
 			return nil, refusal("exponent")

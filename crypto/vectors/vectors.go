@@ -31,19 +31,20 @@ var ErrFile = errors.New("vectors: invalid file")
 
 // Item is the result of one vector with one provider.
 type Item struct {
-	ID       string // of the vector; "#n" when it has none
-	Section  string // member of the file: positive, negative, standard ...
-	Provider string
-	OK       bool
-	Detail   string // what was checked, or what went wrong
+	ID       string `json:"id"`      // of the vector; "#n" when it has none
+	Section  string `json:"section"` // member of the file: positive, negative, standard ...
+	Provider string `json:"provider"`
+	OK       bool   `json:"ok"`
+	Detail   string `json:"detail"` // what was checked, or what went wrong
 }
 
 // Report is the result of a file.
 type Report struct {
-	Items          []Item
-	Passed, Failed int
+	Items  []Item `json:"items"`
+	Passed int    `json:"passed"`
+	Failed int    `json:"failed"`
 	// Skipped names the sections (arrays and objects) of the file that Run does not know.
-	Skipped []string
+	Skipped []string `json:"skipped,omitempty"`
 }
 
 // OK tells whether something was run and nothing failed.

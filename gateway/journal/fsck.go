@@ -13,9 +13,12 @@ import (
 
 // Report is what Fsck found.
 type Report struct {
-	Records, Events, Requests, Bills int
-	Problems                         []Problem // at most MaxProblems
-	More                             int       // problems beyond those listed
+	Records  int       `json:"records"`
+	Events   int       `json:"events"`
+	Requests int       `json:"requests"`
+	Bills    int       `json:"bills"`
+	Problems []Problem `json:"problems"` // at most MaxProblems
+	More     int       `json:"more"`     // problems beyond those listed
 }
 
 // MaxProblems bounds a Report.
@@ -23,8 +26,8 @@ const MaxProblems = 1000
 
 // Problem is one thing that is not as it must be.
 type Problem struct {
-	ID   string // msgid, bill id, request id, institution, or "" when it is the database itself
-	What string
+	ID   string `json:"id"` // msgid, bill id, request id, institution, or "" when it is the database itself
+	What string `json:"what"`
 }
 
 func (r *Report) add(id, format string, args ...any) {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/check"
+)
+
+var update = flag.Bool("update", false, "write the generated documents and golden files anew")
+
+// The generated documents say what the code says; `go test ./cmd/yiqiao -run Docs -update` writes them.
+func TestDocsAreCurrent(t *testing.T) {
+	cat, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"errors.md": errorsDoc(), "coverage.md": coverageDoc(cat)} {
+		file := filepath.Join("..", "..", "docs", name)
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("docs/%s is out of date: go test ./cmd/yiqiao -run Docs -update", name)
+		}
+	}
+}
+
+func errorsDoc() string {
+	var b strings.Builder
+	b.WriteString(`# Errors
+
+Every refusal is an RFC 9457 problem document (application/problem+json). A code is permanent: it never
+gets another meaning. This page is generated from the code (` + "`go test ./cmd/yiqiao -run Docs -update`" + `).
+
+## Codes of a call
+
+| code | HTTP | owner | 含义 | 下一步 | meaning | next |
+|---|---|---|---|---|---|---|
+`)
+	codes := make([]string, 0, len(gateway.Codes))
+	for c := range gateway.Codes {
+		codes = append(codes, string(c))
+	}
+	sort.Strings(codes)
+	for _, c := range codes {
+		w := gateway.Codes[gateway.Code(c)]
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s | %s |\n", c, w.Status, w.Owner, w.ZH, w.NextZH, w.EN, w.NextEN)
+	}
+	b.WriteString("\n`owner` says whose job it is: `his` the HIS vendor, `desk` the person at the counter, `operator` whoever runs\nthe gateway, `centre` the insurance centre. `outcome-unknown` is no failure: ask again with the same id.\n")
+	b.WriteString("\n## Findings inside `request-invalid`\n\n| code | 含义 | meaning |\n|---|---|---|\n")
+	for _, c := range check.Codes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Code, c.ZH, c.EN)
+	}
+	b.WriteString("\n## Causes of an outcome\n\n| cause | outcome | meaning |\n|---|---|---|\n")
+	for _, c := range []struct {
+		cause   gateway.Cause
+		outcome string
+		text    string
+	}{
+		{gateway.CauseBusiness, "refused", "infcode other than 0 in a verified reply"},
+		{gateway.CauseNotSent, "refused", "no connection: nothing left the gateway"},
+		{gateway.CauseTimeout, "unknown", "no answer within the limit"},
+		{gateway.CauseCut, "unknown", "the connection ended before a whole answer"},
+		{gateway.CauseNotInterface, "unknown", "HTML, an HTTP error, JSON without infcode"},
+		{gateway.CauseSignature, "unknown", "the envelope of the reply did not verify"},
+		{gateway.CauseMismatch, "unknown", "a verified reply for another message, or with totals that can not be"},
+		{gateway.CauseCrash, "unknown", "found as sent at start-up"},
+	} {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.cause, c.outcome, c.text)
+	}
+	return b.String()
+}
+
+// ladder is what package flow and the simulator know beyond the tables.
+var ladder = map[string]string{
+	"9001": "session", "9002": "session", "1101": "bill", "2001": "low level", "2201": "bill", "2202": "bill", "2203": "bill", "2204": "bill",
+	"2205": "bill", "2206": "bill", "2207": "bill", "2208": "bill", "2601": "resolver", "5201": "resolver", "5203": "resolver", "5204": "low level",
+	"2203A": "bill (by region)", "2206A": "bill (by region)", "2207A": "bill (by region)",
+}
+
+func coverageDoc(cat *catalog.Catalog) string {
+	var b strings.Builder
+	all := cat.All()
+	described, confidence := 0, map[string]int{}
+	for _, tx := range all {
+		confidence[tx.Confidence]++
+		if tx.Described() {
+			described++
+		}
+	}
+	fmt.Fprintf(&b, `# Coverage
+
+What is known of each transaction and what the project does with it. Generated from the tables
+(`+"`go test ./cmd/yiqiao -run Docs -update`"+`).
+
+The tables were compiled from public code, not from an official text. Of %d transactions, %d have evidenced fields;
+confidence is high for %d, medium for %d, low for %d. A transaction without fields is refused with
+`+"`infno-not-described`"+`. Check the tables against your province's edition before going live.
+
+*schema*: a JSON Schema is generated and every message is checked. *used by*: what sends it beyond the low-level
+route, and what the simulator answers. *disputes*: contradictions between sources, listed by `+"`yiqiao describe`"+`.
+
+| infno | name | group | kind | confidence | schema | used by | undo | unknown outcome | disputes |
+|---|---|---|---|---|---|---|---|---|---|
+`, len(all), described, confidence["high"], confidence["medium"], confidence["low"])
+	for _, tx := range all {
+		schema := "yes"
+		if !tx.Described() {
+			schema = "**not described**"
+		}
+		remedies := make([]string, len(tx.Remedies))
+		for i, r := range tx.Remedies {
+			remedies[i] = string(r)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", tx.Infno, tx.Name, tx.Group, tx.Kind, tx.Confidence, schema,
+			ladder[string(tx.Infno)], tx.Undo, strings.Join(remedies, ", "), len(tx.Disputes))
+	}
+	return b.String()
+}

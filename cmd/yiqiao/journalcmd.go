@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/strictjson"
+)
+
+func journalCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "journal",
+		Short: "查看和核对交易日志 / Look at the journal and verify it",
+	}
+	c.AddCommand(journalListCommand(s), journalShowCommand(s), journalFsckCommand(s))
+	return c
+}
+
+// openJournal opens the journal a configuration names, for reading; the gateway may be running.
+func openJournal(ctx context.Context, path string) (opened, error) {
+	g, err := loadGateway(path)
+	if err != nil {
+		return opened{}, err
+	}
+	file := filepath.Join(g.path(g.Data), journalFile)
+	if _, err := os.Stat(file); err != nil {
+		return opened{}, fmt.Errorf("还没有交易日志 / no journal yet: %w", err)
+	}
+	p, err := provider(g.Provider)
+	if err != nil {
+		return opened{}, err
+	}
+	return g.openJournal(ctx, p)
+}
+
+// listed is one line of `journal list`.
+type listed struct {
+	ID        ident.MsgID       `json:"id"`
+	At        time.Time         `json:"at"`
+	Inst      ident.Institution `json:"institution"`
+	Infno     ident.Infno       `json:"infno"`
+	State     gateway.State     `json:"state"`
+	Cause     gateway.Cause     `json:"cause,omitempty"`
+	System    string            `json:"system,omitempty"`
+	RequestID string            `json:"request_id,omitempty"`
+	Bill      string            `json:"bill,omitempty"`
+	Step      string            `json:"step,omitempty"`
+}
+
+func journalListCommand(s *streams) *cobra.Command {
+	var path, day, infno string
+	var states []string
+	var limit int
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "列出交易 / List transactions",
+		Example: `  yiqiao journal list --config mysite
+  yiqiao journal list --config mysite --state unknown --state parked
+  yiqiao journal list --config mysite --day 2026-11-23 --infno 2207 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q := gateway.Query{Infno: ident.Infno(infno), Newest: true, Limit: limit}
+			for _, st := range states {
+				q.States = append(q.States, gateway.State(st))
+			}
+			if day != "" {
+				t, err := time.ParseInLocation("2006-01-02", day, gateway.China)
+				if err != nil {
+					return fmt.Errorf("--day 应为 yyyy-MM-dd / must be yyyy-MM-dd")
+				}
+				q.From, q.To = t, t.AddDate(0, 0, 1)
+			}
+			j, err := openJournal(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer j.close()
+			recs, err := j.List(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			all := make([]listed, 0, len(recs))
+			rows := make([][]string, 0, len(recs))
+			for _, r := range recs {
+				all = append(all, listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step})
+				rows = append(rows, []string{r.CreatedAt.In(gateway.China).Format("2006-01-02 15:04:05"), string(r.ID), string(r.Infno), stateZH(r.State), string(r.Cause), r.Request.System, r.Request.ID})
+			}
+			if asJSON {
+				return printJSON(s.out, all)
+			}
+			table(s.out, []string{"时间", "报文ID", "交易", "状态", "原因", "接入方", "请求号"}, rows)
+			fmt.Fprintf(s.out, "\n%d 笔\n", len(rows))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().StringVar(&day, "day", "", "只看某日, yyyy-MM-dd / one day")
+	c.Flags().StringVar(&infno, "infno", "", "只看某交易 / one transaction number")
+	c.Flags().StringArrayVar(&states, "state", nil, "只看某状态: prepared sent done refused unknown reversed absent parked")
+	c.Flags().IntVar(&limit, "limit", 50, "最多几笔 / at most that many")
+	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"prepared", "sent", "done", "refused", "unknown", "reversed", "absent", "parked"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// stateZH names a state for people.
+func stateZH(st gateway.State) string {
+	if zh, ok := map[gateway.State]string{
+		gateway.StatePrepared: "待发送", gateway.StateSent: "已发出", gateway.StateDone: "成功", gateway.StateRefused: "被拒绝",
+		gateway.StateUnknown: "待核实", gateway.StateReversed: "已冲正", gateway.StateAbsent: "核实未发生", gateway.StateParked: "待人工",
+	}[st]; ok {
+		return zh
+	}
+	return string(st)
+}
+
+func journalShowCommand(s *streams) *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show MSGID|BILL",
+		Short: "查看一笔交易或一张结算单的全过程 / Show a transaction or a bill with its history",
+		Long:  "个人信息以掩码显示; 就诊凭证从不保存。",
+		Example: `  yiqiao journal show H44010000001202611230915300001 --config mysite
+  yiqiao journal show BH44010000001202611230915300002 --config mysite --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j, err := openJournal(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer j.close()
+			cat, err := catalog.Default()
+			if err != nil {
+				return err
+			}
+			recs, err := findRecords(cmd.Context(), j, args[0])
+			if errors.Is(err, gateway.ErrNotFound) {
+				return fmt.Errorf("没有 %s / not found", args[0])
+			}
+			if err != nil {
+				return err
+			}
+			views := make([]shown, 0, len(recs))
+			for _, r := range recs {
+				ev, err := j.Events(cmd.Context(), r.ID)
+				if err != nil {
+					return err
+				}
+				views = append(views, show(cat, r, ev))
+			}
+			if asJSON {
+				return printJSON(s.out, views)
+			}
+			for _, v := range views {
+				printShown(s, v)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	return c
+}
+
+func findRecords(ctx context.Context, j gateway.Journal, id string) ([]gateway.Record, error) {
+	if len(id) > 0 && id[0] == 'B' {
+		if _, err := j.Bill(ctx, id); err != nil {
+			return nil, err
+		}
+		return j.BillRecords(ctx, id)
+	}
+	r, err := j.Record(ctx, ident.MsgID(id))
+	if err != nil {
+		return nil, err
+	}
+	return []gateway.Record{r}, nil
+}
+
+// shown is one record for people and machines, personal data masked.
+type shown struct {
+	listed
+	WireDigest string       `json:"wire_digest"`
+	Operator   string       `json:"operator"`
+	Input      any          `json:"input,omitempty"`
+	Output     any          `json:"output,omitempty"`
+	Events     []shownEvent `json:"events"`
+}
+
+type shownEvent struct {
+	Seq   int               `json:"seq"`
+	Kind  gateway.EventKind `json:"kind"`
+	At    time.Time         `json:"at"`
+	Cause gateway.Cause     `json:"cause,omitempty"`
+	Ref   ident.MsgID       `json:"ref,omitempty"`
+	Note  string            `json:"note,omitempty"`
+}
+
+func show(cat *catalog.Catalog, r gateway.Record, events []gateway.Event) shown {
+	v := shown{listed: listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step},
+		WireDigest: fmt.Sprintf("%x", r.WireDigest), Operator: r.Operator.ID, Input: masked(cat, r.Input), Output: masked(cat, r.Output)}
+	for _, e := range events {
+		v.Events = append(v.Events, shownEvent{e.Seq, e.Kind, e.At.In(gateway.China), e.Cause, e.Ref, e.Note})
+	}
+	return v
+}
+
+// masked decodes a stored body and masks what identifies a person.
+func masked(cat *catalog.Catalog, body []byte) any {
+	if len(body) == 0 {
+		return nil
+	}
+	v, err := strictjson.Decode(body, strictjson.Reply())
+	if err != nil {
+		return json.RawMessage(strconv.Quote("unreadable"))
+	}
+	return cat.Mask(v)
+}
+
+func printShown(s *streams, v shown) {
+	fmt.Fprintf(s.out, "%s  %s  %s %s\n", v.ID, v.Infno, stateZH(v.State), v.Cause)
+	rows := make([][]string, 0, len(v.Events))
+	for _, e := range v.Events {
+		rows = append(rows, []string{strconv.Itoa(e.Seq), e.At.Format("2006-01-02 15:04:05.000"), string(e.Kind), string(e.Cause), string(e.Ref), e.Note})
+	}
+	table(s.out, []string{"序", "时间", "事件", "原因", "相关报文", "备注"}, rows)
+	for _, b := range []struct {
+		name string
+		v    any
+	}{{"输入", v.Input}, {"输出", v.Output}} {
+		if b.v != nil {
+			fmt.Fprintf(s.out, "%s: %s\n", b.name, strictjson.Append(nil, b.v))
+		}
+	}
+	fmt.Fprintln(s.out)
+}
+
+func journalFsckCommand(s *streams) *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "fsck",
+		Short:   "核对日志: 每笔状态是否等于其历史 / Verify that every state is the fold of its history",
+		Long:    "逐笔重放历史并与当前状态比较, 检查密文能否打开、有无孤立的记录、报文ID是否重复。有问题时退出码为 1。",
+		Example: "  yiqiao journal fsck --config mysite",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			j, err := openJournal(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer j.close()
+			p := newProgress("核对交易日志")
+			r, err := j.Fsck(cmd.Context())
+			p.done()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if err := printJSON(s.out, r); err != nil {
+					return err
+				}
+			} else {
+				for _, problem := range r.Problems {
+					fmt.Fprintf(s.out, "%s  %s\n", problem.ID, problem.What)
+				}
+				fmt.Fprintf(s.out, "%d 笔交易, %d 个事件, %d 个问题\n", r.Records, r.Events, len(r.Problems))
+			}
+			if len(r.Problems) > 0 {
+				return errNo
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	return c
+}

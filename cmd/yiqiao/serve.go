@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"yiqiao/adapters/his/rest"
+	"yiqiao/gateway"
+	"yiqiao/gateway/flow"
+	"yiqiao/schemas/ident"
+)
+
+func serveCommand(s *streams) *cobra.Command {
+	var path, listen, profile string
+	var stats bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "启动网关 / Start the gateway",
+		Long: `启动网关并提供 HIS 接口。按 Ctrl-C 时先办完手上的请求再退出; 任何时候断电或被强制结束也不会
+丢失或重复结算: 重启后自动核实未决的交易。`,
+		Example: "  yiqiao serve --config mysite",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := loadGateway(path)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				g.Listen = listen
+			}
+			srv, err := newServer(cmd.Context(), g, s.err, systemClock{})
+			if err != nil {
+				return err
+			}
+			defer srv.close()
+			if profile != "" {
+				stop, err := profileTo(profile)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
+			if stats {
+				defer printStats(s.err, srv, heapInUse())
+			}
+			fmt.Fprintf(s.out, "医桥网关已启动: http://%s  (接口说明 /openapi.json)\n", srv.addr())
+			return srv.run(cmd.Context())
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().StringVar(&profile, "cpuprofile", "", "把 CPU 采样写入文件 / write a CPU profile")
+	c.Flags().BoolVar(&stats, "stats", false, "退出时打印落盘与内存统计 / print journal and memory figures at the end")
+	c.Flags().StringVar(&listen, "listen", "", "覆盖配置中的地址 / listen here instead")
+	return c
+}
+
+// server is a running gateway: everything in parts, plus the journal, the desk and a listener.
+type server struct {
+	parts   *parts
+	lock    *flock.Flock
+	journal opened
+	desk    *flow.Desk
+	refused *refusals
+	ln      net.Listener
+	http    *http.Server
+	closers []func()
+}
+
+// drain is how long open requests may take to finish when the program is told to stop.
+const drain = 30 * time.Second
+
+// newServer builds the gateway, recovers the journal and listens; run starts to work. On error
+// nothing is left open.
+func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock gateway.Clock) (_ *server, err error) {
+	srv := &server{}
+	defer func() {
+		if err != nil {
+			srv.close()
+		}
+	}()
+	if srv.parts, err = g.build(logTo, clock); err != nil {
+		return nil, err
+	}
+	log := srv.parts.log
+	dir := g.path(g.Data)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	srv.lock = flock.New(filepath.Join(dir, "lock"))
+	if ok, err := srv.lock.TryLock(); err != nil || !ok {
+		return nil, fmt.Errorf("%s 正被另一个网关使用 / is in use by another gateway", dir)
+	}
+	srv.closers = append(srv.closers, func() { _ = srv.lock.Unlock() })
+	if srv.journal, err = g.openJournal(ctx, srv.parts.provider); err != nil {
+		return nil, err
+	}
+	srv.closers = append(srv.closers, srv.journal.close)
+	sealer, err := g.sealer(srv.parts.provider)
+	if err != nil {
+		return nil, err
+	}
+	srv.desk, err = flow.New(flow.Options{
+		Journal:      crashJournal(srv.journal),
+		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
+		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,
+		Digest: sealer.Digest, Timing: g.timing(), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.desk.Recover(ctx); err != nil {
+		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
+	}
+	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
+	srv.closers = append(srv.closers, srv.refused.close)
+	h, err := rest.New(rest.Options{
+		Desk: srv.desk, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
+		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if srv.ln, err = net.Listen("tcp", g.Listen); err != nil {
+		return nil, err
+	}
+	srv.closers = append(srv.closers, func() { _ = srv.ln.Close() })
+	srv.http = &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		WriteTimeout: 15 * time.Minute, // the waiting for a centre is bounded by the centre's own limits
+		IdleTimeout:  2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return srv, nil
+}
+
+// centre is the way to the centre an institution belongs to.
+func (srv *server) centre(i ident.Institution) gateway.Centre {
+	return crashCentre(srv.parts.centres[srv.parts.centreOf[i]])
+}
+
+func (srv *server) addr() string { return srv.ln.Addr().String() }
+
+// run serves until ctx ends, lets open requests finish, and stops what it started.
+func (srv *server) run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	deskErr := make(chan error, 1)
+	wg.Go(func() { deskErr <- srv.desk.Run(work) })
+	served := make(chan error, 1)
+	wg.Go(func() { served <- srv.http.Serve(srv.ln) })
+	var err error
+	select {
+	case err = <-served:
+	case err = <-deskErr:
+	case <-ctx.Done():
+		limit, cancel := context.WithTimeout(work, drain)
+		err = srv.http.Shutdown(limit)
+		cancel()
+	}
+	_ = srv.http.Close()
+	stop()
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// close releases everything, last opened first. It may be called more than once.
+func (srv *server) close() {
+	for i := len(srv.closers) - 1; i >= 0; i-- {
+		srv.closers[i]()
+	}
+	srv.closers = nil
+}
+
+// refusals keeps the record of refused calls: one line of JSON each, one file a day. It holds no
+// content of messages.
+type refusals struct {
+	dir string
+	log *slog.Logger
+
+	mu  sync.Mutex
+	day string
+	f   *os.File
+}
+
+func (r *refusals) note(c rest.RefusedCall) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	day := c.At.In(gateway.China).Format("2006-01-02")
+	if day != r.day {
+		if err := r.open(day); err != nil {
+			r.log.Error("refused calls can not be recorded", "err", err)
+			return
+		}
+	}
+	line, err := json.Marshal(map[string]any{
+		"at": c.At.In(gateway.China).Format(time.RFC3339Nano), "method": c.Method, "route": c.Route, "system": c.System,
+		"request_id": c.RequestID, "code": c.Code, "status": c.Status, "path": c.Path, "reference": c.Reference,
+	})
+	if err == nil {
+		_, err = r.f.Write(append(line, '\n'))
+	}
+	if err != nil {
+		r.log.Error("refused calls can not be recorded", "err", err)
+	}
+}
+
+func (r *refusals) open(day string) error {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(r.dir, day+".jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if r.f != nil {
+		_ = r.f.Close()
+	}
+	r.f, r.day = f, day
+	return nil
+}
+
+func (r *refusals) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.f != nil {
+		_ = r.f.Close()
+		r.f, r.day = nil, ""
+	}
+}

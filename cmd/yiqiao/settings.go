@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"yiqiao/gateway/config"
+	"yiqiao/schemas/ident"
+)
+
+// gatewaySettings is yiqiao.yaml: what `yiqiao serve` needs to know.
+type gatewaySettings struct {
+	Listen       string                    `yaml:"listen"` // address of the HIS interface
+	Data         string                    `yaml:"data"`   // folder of the journal
+	Provider     string                    `yaml:"crypto_provider"`
+	Log          logSettings               `yaml:"log"`
+	Journal      journalSettings           `yaml:"journal"`
+	Institutions []institutionSettings     `yaml:"institutions"`
+	Centres      map[string]centreSettings `yaml:"centres"`
+	HIS          []hisSettings             `yaml:"his"`
+	Limits       limitSettings             `yaml:"limits"`
+	Timing       timingSettings            `yaml:"timing"`
+
+	base string // folder of the file
+}
+
+type logSettings struct {
+	Level  string `yaml:"level"`  // debug info warn error
+	Format string `yaml:"format"` // text json
+}
+
+type journalSettings struct {
+	Key  config.Secret `yaml:"key"`  // 64 hex digits: seals bodies at rest
+	Sync string        `yaml:"sync"` // full (default) or off (benchmarks only: power loss loses answers)
+}
+
+type institutionSettings struct {
+	Code     string `yaml:"code"`
+	Name     string `yaml:"name"`
+	Area     string `yaml:"area"`
+	Receiver string `yaml:"receiver"`
+	Version  string `yaml:"version"`
+	Level    string `yaml:"level"`
+	Region   string `yaml:"region"` // name of a shipped region, or file:PATH
+	Centre   string `yaml:"centre"`
+	MAC      string `yaml:"mac"`
+	IP       string `yaml:"ip"`
+	DevNo    string `yaml:"dev_no"`
+	DevSafe  string `yaml:"dev_safe_info"`
+}
+
+// endpointSettings say how messages are protected; both ends of a line need them.
+type endpointSettings struct {
+	Envelope     string          `yaml:"envelope"` // none, mpc
+	AppID        string          `yaml:"app_id"`
+	AppSecret    config.Secret   `yaml:"app_secret"`
+	PrivateKey   config.Secret   `yaml:"private_key"`
+	PeerKeys     []config.Secret `yaml:"peer_keys"` // newest first
+	UserID       string          `yaml:"user_id"`
+	EnvelopeVer  string          `yaml:"envelope_version"`
+	Transport    string          `yaml:"transport"` // plain, tif
+	PaasID       string          `yaml:"paas_id"`
+	Token        config.Secret   `yaml:"token"`
+	UpperCaseHex bool            `yaml:"upper_case_hex"`
+}
+
+type centreSettings struct {
+	URL         string           `yaml:"url"`
+	URLStyle    string           `yaml:"url_style"` // per-infno (default) or single
+	ContentType string           `yaml:"content_type"`
+	Protect     endpointSettings `yaml:"protect"`
+	Connect     config.Duration  `yaml:"connect"`
+	Query       config.Duration  `yaml:"query"`
+	Write       config.Duration  `yaml:"write"`
+	Settle      config.Duration  `yaml:"settle"`
+	File        config.Duration  `yaml:"file"`
+	MaxInFlight int              `yaml:"max_in_flight"`
+	BreakerOpen config.Duration  `yaml:"breaker_open"`
+	BreakerTrip int              `yaml:"breaker_trip"`
+}
+
+type hisSettings struct {
+	System       string   `yaml:"system"`
+	KeyDigest    string   `yaml:"key_digest"` // SM3 of the API key, 64 hex digits
+	Institutions []string `yaml:"institutions"`
+}
+
+type limitSettings struct {
+	BodyBytes  int64 `yaml:"body_bytes"`
+	Concurrent int   `yaml:"concurrent"`
+}
+
+// timingSettings are the times of package flow; its defaults hold where nothing is given.
+type timingSettings struct {
+	SettleGrace   config.Duration `yaml:"settle_grace"`
+	AskEvery      config.Duration `yaml:"ask_every"`
+	AskMost       config.Duration `yaml:"ask_most"`
+	AskTries      int             `yaml:"ask_tries"`
+	CredentialTTL config.Duration `yaml:"credential_ttl"`
+	UploadRetry   config.Duration `yaml:"upload_retry"`
+	UploadMost    config.Duration `yaml:"upload_most"`
+	Poll          config.Duration `yaml:"poll"`
+}
+
+// simulatorSettings is simulator.yaml: what `yiqiao simulate` needs to know.
+type simulatorSettings struct {
+	Listen     string           `yaml:"listen"`
+	Control    string           `yaml:"control"` // address of the control port; "" for none
+	Seed       uint64           `yaml:"seed"`
+	Provider   string           `yaml:"crypto_provider"`
+	Protect    endpointSettings `yaml:"protect"`
+	Skew       config.Duration  `yaml:"skew"`
+	AskByVisit bool             `yaml:"ask_by_visit"` // answers 5203 without setl_id
+	SignIn     bool             `yaml:"sign_in"`
+
+	base string
+}
+
+// loadGateway reads and checks yiqiao.yaml. path may name the file or its folder.
+func loadGateway(path string) (*gatewaySettings, error) {
+	path = fileIn(path, "yiqiao.yaml")
+	s := &gatewaySettings{base: filepath.Dir(path)}
+	if err := config.Load(path, s); err != nil {
+		return nil, err
+	}
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func loadSimulator(path string) (*simulatorSettings, error) {
+	path = fileIn(path, "simulator.yaml")
+	s := &simulatorSettings{base: filepath.Dir(path)}
+	if err := config.Load(path, s); err != nil {
+		return nil, err
+	}
+	if s.Listen == "" {
+		return nil, fmt.Errorf("%s: listen is missing", path)
+	}
+	return s, nil
+}
+
+// fileIn is path itself, or name inside it when path has no .yaml ending.
+func fileIn(path, name string) string {
+	if strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml") {
+		return path
+	}
+	return filepath.Join(path, name)
+}
+
+// check finds what is missing or does not fit together, one line for each mistake.
+func (s *gatewaySettings) check() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if s.Listen == "" {
+		bad("listen is missing")
+	}
+	if s.Data == "" {
+		bad("data is missing")
+	}
+	if !s.Journal.Key.Set() {
+		bad("journal.key is missing: give file:PATH or env:NAME")
+	}
+	if s.Journal.Sync != "" && s.Journal.Sync != "full" && s.Journal.Sync != "off" {
+		bad("journal.sync must be full or off")
+	}
+	if _, err := logLevel(s.Log.Level); err != nil {
+		bad("log.level: %v", err)
+	}
+	if s.Log.Format != "" && s.Log.Format != "text" && s.Log.Format != "json" {
+		bad("log.format must be text or json")
+	}
+	if len(s.Institutions) == 0 {
+		bad("institutions is empty")
+	}
+	known := map[string]bool{}
+	for i, in := range s.Institutions {
+		if _, err := ident.ParseInstitution(in.Code); err != nil {
+			bad("institutions[%d].code: %v", i, err)
+		}
+		if known[in.Code] {
+			bad("institutions[%d].code %s is there twice", i, in.Code)
+		}
+		known[in.Code] = true
+		if in.Name == "" || in.Area == "" || in.Version == "" || in.Receiver == "" {
+			bad("institutions[%d] (%s): name, area, receiver and version are needed", i, in.Code)
+		}
+		if _, ok := s.Centres[in.Centre]; !ok {
+			bad("institutions[%d] (%s): centre %q is not described under centres", i, in.Code, in.Centre)
+		}
+	}
+	for name, c := range s.Centres {
+		if c.URL == "" {
+			bad("centres.%s.url is missing", name)
+		}
+	}
+	if len(s.HIS) == 0 {
+		bad("his is empty: no system may call the gateway")
+	}
+	systems := map[string]bool{}
+	for i, h := range s.HIS {
+		if h.System == "" || systems[h.System] {
+			bad("his[%d].system is missing or there twice", i)
+		}
+		systems[h.System] = true
+		if len(h.KeyDigest) != 64 {
+			bad("his[%d] (%s): key_digest must be 64 hex digits", i, h.System)
+		}
+		for _, code := range h.Institutions {
+			if !known[code] {
+				bad("his[%d] (%s): institution %s is not described", i, h.System, code)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func logLevel(s string) (slog.Level, error) {
+	if s == "" {
+		return slog.LevelInfo, nil
+	}
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s)); err != nil {
+		return 0, fmt.Errorf("%q is not one of debug, info, warn, error", s)
+	}
+	return l, nil
+}
+
+// systemClock is the real clock.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	simcentre "yiqiao/simulator/centre"
+	"yiqiao/simulator/fault"
+)
+
+func simulateCommand(s *streams) *cobra.Command {
+	var path, faults string
+	c := &cobra.Command{
+		Use:   "simulate",
+		Short: "启动模拟医保中心 / Start the simulated insurance centre",
+		Long: `启动一个有状态的模拟医保中心: 参保人、余额、目录和政策见 docs/simulated-policy.md。
+控制口可以查看账目、注入故障:
+
+  curl http://127.0.0.1:8191/control/state
+  curl -d '{"infno":"2207","kind":"commit-then-lose","times":1}' http://127.0.0.1:8191/control/faults`,
+		Example: "  yiqiao simulate --config mysite\n  yiqiao simulate --config mysite --faults 'infno: 2207, kind: html, nth: 2'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := loadSimulator(path)
+			if err != nil {
+				return err
+			}
+			srv, err := newSimServer(set)
+			if err != nil {
+				return err
+			}
+			defer srv.close()
+			if faults != "" {
+				if err := srv.inject(faults); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(s.out, "模拟医保中心已启动: http://%s\n", srv.addr())
+			if srv.controlLn != nil {
+				fmt.Fprintf(s.out, "控制口: http://%s/control/state\n", srv.controlLn.Addr())
+			}
+			return srv.run(cmd.Context())
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().StringVar(&faults, "faults", "", "故障脚本, 见 docs/simulator.md / fault script")
+	return c
+}
+
+// simServer is a running simulator: the centre's port and the control port.
+type simServer struct {
+	centre        *simcentre.Centre
+	faults        *fault.Script
+	ln, controlLn net.Listener
+}
+
+func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
+	p, err := provider(s.Provider)
+	if err != nil {
+		return nil, err
+	}
+	profile, transport, err := s.Protect.protect(p, s.base)
+	if err != nil {
+		return nil, err
+	}
+	srv := &simServer{}
+	defer func() {
+		if err != nil {
+			srv.close()
+		}
+	}()
+	if srv.faults, err = fault.NewScript(); err != nil {
+		return nil, err
+	}
+	srv.centre, err = simcentre.New(simcentre.Options{
+		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Skew: s.Skew.Or(5 * time.Minute),
+		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn}, Faults: srv.faults,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if srv.ln, err = net.Listen("tcp", s.Listen); err != nil {
+		return nil, err
+	}
+	if s.Control != "" {
+		if srv.controlLn, err = net.Listen("tcp", s.Control); err != nil {
+			return nil, err
+		}
+	}
+	return srv, nil
+}
+
+func (s *simServer) addr() string { return s.ln.Addr().String() }
+
+func (s *simServer) inject(plan string) error {
+	rules, err := fault.Plan(plan)
+	if err != nil {
+		return err
+	}
+	return s.faults.Add(rules...)
+}
+
+// settlements counts what the centre has booked for a visit.
+func (s *simServer) settlements(visit string) int {
+	n := 0
+	for _, set := range s.centre.Settlements() {
+		if set.Visit == visit {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *simServer) checkLedger() error { return s.centre.Check() }
+
+// run serves both ports until ctx ends.
+func (s *simServer) run(ctx context.Context) error {
+	servers := []*http.Server{{Handler: s.centre.Handler(), ReadHeaderTimeout: 10 * time.Second}}
+	listeners := []net.Listener{s.ln}
+	if s.controlLn != nil {
+		servers = append(servers, &http.Server{Handler: s.centre.Control(), ReadHeaderTimeout: 10 * time.Second})
+		listeners = append(listeners, s.controlLn)
+	}
+	var wg sync.WaitGroup
+	ended := make(chan error, len(servers))
+	for i := range servers {
+		wg.Go(func() { ended <- servers[i].Serve(listeners[i]) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	for _, srv := range servers {
+		_ = srv.Close()
+	}
+	wg.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *simServer) close() {
+	if s.centre != nil {
+		s.centre.Close()
+	}
+	for _, ln := range []net.Listener{s.ln, s.controlLn} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+// checkSimulator does everything start-up does, short of listening.
+func checkSimulator(path string) error {
+	s, err := loadSimulator(path)
+	if err != nil {
+		return err
+	}
+	p, err := provider(s.Provider)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.Protect.protect(p, s.base)
+	return err
+}

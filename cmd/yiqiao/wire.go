@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"yiqiao/adapters/his/rest"
+	"yiqiao/adapters/region"
+	"yiqiao/crypto/envelope"
+	"yiqiao/crypto/keys"
+	"yiqiao/crypto/sm"
+	"yiqiao/gateway"
+	"yiqiao/gateway/centre"
+	"yiqiao/gateway/config"
+	"yiqiao/gateway/flow"
+	"yiqiao/gateway/journal"
+	"yiqiao/gateway/observe"
+	"yiqiao/gateway/store"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/ident"
+)
+
+// journalFile is the database inside the data folder.
+const journalFile = "journal.db"
+
+// parts is everything a configuration describes, built but not started.
+type parts struct {
+	provider     sm.Provider
+	catalog      *catalog.Catalog
+	institutions map[ident.Institution]*gateway.Institution
+	centreOf     map[ident.Institution]string
+	centres      map[string]*centre.Client
+	clients      []rest.Client
+	log          *slog.Logger
+}
+
+// path is p relative to the folder of the configuration file.
+func (s *gatewaySettings) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(s.base, p)
+}
+
+// provider gives the cryptography of a configuration, tested against known answers and against the
+// other implementation before it is used.
+func provider(name string) (sm.Provider, error) {
+	if name == "" {
+		name = "emmansun"
+	}
+	chosen, err := sm.New(name)
+	if err != nil {
+		return nil, err
+	}
+	all := []sm.Provider{chosen}
+	for _, other := range sm.Names() {
+		if other == name {
+			continue
+		}
+		p, err := sm.New(other)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	if err := sm.SelfTest(all...); err != nil {
+		return nil, fmt.Errorf("密码自检失败 / self-test of the cryptography failed: %w", err)
+	}
+	return chosen, nil
+}
+
+// protect builds both parts of a line's protection: the envelope around bodies and the headers.
+func (e endpointSettings) protect(p sm.Provider, base string) (envelope.Profile, envelope.Transport, error) {
+	party := envelope.Party{AppID: e.AppID, UID: e.UserID}
+	if party.UID == "" {
+		party.UID = sm.DefaultUID
+	}
+	var err error
+	if e.Envelope != "none" && e.Envelope != "" {
+		if party.AppSecret, err = e.AppSecret.Resolve(base); err != nil {
+			return nil, nil, fmt.Errorf("app_secret: %w", err)
+		}
+		text, err := e.PrivateKey.Resolve(base)
+		if err != nil {
+			return nil, nil, fmt.Errorf("private_key: %w", err)
+		}
+		if party.Sign, err = keys.ParsePrivate(text); err != nil {
+			return nil, nil, fmt.Errorf("private_key: %w", err)
+		}
+		if len(e.PeerKeys) == 0 {
+			return nil, nil, errors.New("peer_keys is empty: replies could not be verified")
+		}
+		for i, k := range e.PeerKeys {
+			text, err := k.Resolve(base)
+			if err != nil {
+				return nil, nil, fmt.Errorf("peer_keys[%d]: %w", i, err)
+			}
+			pub, err := keys.ParsePublic(text)
+			if err != nil {
+				return nil, nil, fmt.Errorf("peer_keys[%d]: %w", i, err)
+			}
+			if pub.Equal(party.Sign.Public()) {
+				return nil, nil, fmt.Errorf("peer_keys[%d] is our own public key: the platform's is needed", i)
+			}
+			party.Verify = append(party.Verify, pub)
+		}
+	}
+	name := e.Envelope
+	if name == "" {
+		name = "none"
+	}
+	profile, err := envelope.New(name, party, envelope.Options{Version: e.EnvelopeVer, Provider: p})
+	if err != nil {
+		return nil, nil, fmt.Errorf("envelope: %w", err)
+	}
+	tc := envelope.TransportConfig{PaasID: e.PaasID, Upper: e.UpperCaseHex}
+	if e.Transport == "tif" {
+		if tc.Token, err = e.Token.Resolve(base); err != nil {
+			return nil, nil, fmt.Errorf("token: %w", err)
+		}
+	}
+	kind := e.Transport
+	if kind == "" {
+		kind = "plain"
+	}
+	transport, err := envelope.NewTransport(kind, tc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("transport: %w", err)
+	}
+	return profile, transport, nil
+}
+
+// build makes every part that needs no disk but keys, and so finds every mistake of a configuration.
+func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, error) {
+	cat, err := catalog.Default()
+	if err != nil {
+		return nil, err
+	}
+	level, err := logLevel(s.Log.Level)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{catalog: cat, institutions: map[ident.Institution]*gateway.Institution{}, centreOf: map[ident.Institution]string{},
+		centres: map[string]*centre.Client{},
+		log: observe.NewLogger(logTo, observe.Options{Level: level, JSON: s.Log.Format == "json",
+			Personal: func(key string) bool { return cat.Personal(key) || cat.Credential(key) }})}
+	if p.provider, err = provider(s.Provider); err != nil {
+		return nil, err
+	}
+	if _, err := s.sealer(p.provider); err != nil {
+		return nil, err
+	}
+	for name, c := range s.Centres {
+		if p.centres[name], err = s.buildCentre(c, p, clock); err != nil {
+			return nil, fmt.Errorf("centres.%s: %w", name, err)
+		}
+	}
+	for _, in := range s.Institutions {
+		r, err := s.region(in.Region)
+		if err != nil {
+			return nil, fmt.Errorf("institution %s: %w", in.Code, err)
+		}
+		code := ident.Institution(in.Code)
+		p.institutions[code] = &gateway.Institution{Code: code, Name: in.Name, Area: in.Area, Receiver: in.Receiver, Version: in.Version,
+			MAC: in.MAC, IP: in.IP, DevNo: in.DevNo, DevSafe: in.DevSafe, HospLevel: in.Level, Region: r}
+		p.centreOf[code] = in.Centre
+	}
+	for _, h := range s.HIS {
+		c := rest.Client{System: h.System}
+		if n, err := hex.Decode(c.KeyDigest[:], []byte(h.KeyDigest)); err != nil || n != len(c.KeyDigest) {
+			return nil, fmt.Errorf("his %s: key_digest must be 64 hex digits", h.System)
+		}
+		for _, in := range h.Institutions {
+			c.Institutions = append(c.Institutions, ident.Institution(in))
+		}
+		p.clients = append(p.clients, c)
+	}
+	return p, nil
+}
+
+func (s *gatewaySettings) region(name string) (*gateway.Region, error) {
+	if file, ok := strings.CutPrefix(name, "file:"); ok {
+		f, err := os.Open(s.path(file))
+		if err != nil {
+			return nil, fmt.Errorf("region: %w", err)
+		}
+		defer f.Close()
+		return region.Read(f)
+	}
+	if name == "" {
+		name = "national"
+	}
+	return region.Load(name)
+}
+
+func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.Clock) (*centre.Client, error) {
+	profile, transport, err := c.Protect.protect(p.provider, s.base)
+	if err != nil {
+		return nil, err
+	}
+	limits := map[catalog.Limit]time.Duration{}
+	for class, d := range map[catalog.Limit]config.Duration{catalog.LimitQuery: c.Query, catalog.LimitWrite: c.Write, catalog.LimitSettle: c.Settle, catalog.LimitFile: c.File} {
+		if d > 0 {
+			limits[class] = time.Duration(d)
+		}
+	}
+	return centre.New(centre.Options{
+		BaseURL: c.URL, URLStyle: c.URLStyle, ContentType: c.ContentType,
+		Profile: profile, Transport: transport,
+		Limits: limits, Connect: time.Duration(c.Connect), MaxInFlight: c.MaxInFlight,
+		Breaker: centre.Breaker{Consecutive: uint32(max(c.BreakerTrip, 0)), Open: time.Duration(c.BreakerOpen)},
+		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log,
+	})
+}
+
+// sealer reads the key that protects bodies at rest.
+func (s *gatewaySettings) sealer(p sm.Provider) (*keys.Sealer, error) {
+	text, err := s.Journal.Key.Resolve(s.base)
+	if err != nil {
+		return nil, fmt.Errorf("journal.key: %w", err)
+	}
+	master, err := hex.DecodeString(text)
+	if err != nil || len(master) != 32 {
+		return nil, errors.New("journal.key: must be 64 hex digits")
+	}
+	return keys.NewSealer(p, master)
+}
+
+// opened is an open database with the journal on it.
+type opened struct {
+	*journal.Journal
+	db *store.DB
+}
+
+func (o opened) close() { _ = errors.Join(o.Journal.Close(), o.db.Close()) }
+
+// openJournal opens the database and the journal on it.
+func (s *gatewaySettings) openJournal(ctx context.Context, p sm.Provider) (opened, error) {
+	sealer, err := s.sealer(p)
+	if err != nil {
+		return opened{}, err
+	}
+	dir := s.path(s.Data)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return opened{}, err
+	}
+	db, err := store.Open(ctx, store.Options{Path: filepath.Join(dir, journalFile), Sync: s.Journal.Sync})
+	if err != nil {
+		return opened{}, err
+	}
+	j, err := journal.Open(db, journal.Options{Sealer: sealer, Rand: rand.Reader})
+	if err != nil {
+		return opened{}, errors.Join(err, db.Close())
+	}
+	return opened{j, db}, nil
+}
+
+// timing puts the configured times together with the limits of the centres: an absent answer counts
+// only after the longest limit of that class.
+func (s *gatewaySettings) timing() flow.Timing {
+	t := s.Timing
+	limits := map[catalog.Limit]time.Duration{}
+	for _, c := range s.Centres {
+		for class, d := range map[catalog.Limit]config.Duration{catalog.LimitQuery: c.Query, catalog.LimitWrite: c.Write, catalog.LimitSettle: c.Settle, catalog.LimitFile: c.File} {
+			limits[class] = max(limits[class], time.Duration(d))
+		}
+	}
+	return flow.Timing{Limits: limits, SettleGrace: time.Duration(t.SettleGrace), AskEvery: time.Duration(t.AskEvery), AskMost: time.Duration(t.AskMost), AskTries: t.AskTries,
+		CredentialTTL: time.Duration(t.CredentialTTL), UploadRetry: time.Duration(t.UploadRetry), UploadMost: time.Duration(t.UploadMost), Poll: time.Duration(t.Poll)}
+}
+
+// checkGateway does everything start-up does, short of opening the database and listening.
+func checkGateway(path string) error {
+	s, err := loadGateway(path)
+	if err != nil {
+		return err
+	}
+	_, err = s.build(io.Discard, systemClock{})
+	return err
+}

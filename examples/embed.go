@@ -1,0 +1,10 @@
+// Package examples holds messages a reader can send and the demo does send.
+package examples
+
+import _ "embed"
+
+// OutpatientBill is the body of POST /api/v1/settlements for the standard bill of
+// docs/simulated-policy.md, section 7.
+//
+//go:embed outpatient-bill.json
+var OutpatientBill []byte
