@@ -154,10 +154,10 @@ func fileIn(path, name string) string {
 	return filepath.Join(path, name)
 }
 
-// check finds what is missing or does not fit together, one line for each mistake.
+// check finds what is missing or does not fit together; all mistakes in one line.
 func (s *gatewaySettings) check() error {
-	var errs []error
-	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	var faults []string
+	bad := func(format string, a ...any) { faults = append(faults, fmt.Sprintf(format, a...)) }
 	if s.Listen == "" {
 		bad("listen is missing")
 	}
@@ -218,7 +218,10 @@ func (s *gatewaySettings) check() error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	if len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	return nil
 }
 
 func logLevel(s string) (slog.Level, error) {
