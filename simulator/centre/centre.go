@@ -45,7 +45,7 @@ type Options struct {
 	Now       func() time.Time     // nil: time.Now
 	Profile   envelope.Profile     // nil: plain bodies
 	Transport envelope.Transport   // nil: no transport headers asked for
-	Skew      time.Duration        // for Transport; zero means 5 minutes
+	Skew      time.Duration        // how far off Transport and Profile times may be; zero means 5 minutes
 	Region    Region               //
 	People    []people.Person      // nil: people.Fixed()
 	Places    []people.Institution // nil: people.Institutions()

@@ -114,8 +114,8 @@ func (c *Centre) plan(k *call, t *catalog.Transaction) (action, error) {
 	case "5204":
 		return c.askFees(k)
 	}
-	if t.Kind == catalog.Upload && t.Described() {
-		// Any other upload is accepted when its fields are in order, and forgotten.
+	if t.Queued && t.Described() {
+		// Any other upload of the queued class is accepted when its fields are in order, and forgotten.
 		return action{writes: true, repeat: true, run: func() (any, error) { return nil, nil }}, nil
 	}
 	return action{}, refuse("模拟中心不支持交易 %s", k.req.Infno)

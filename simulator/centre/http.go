@@ -44,9 +44,13 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	data := body
 	if c.opt.Profile != nil {
-		if data, _, err = c.opt.Profile.Open(body); err != nil {
-			sealed, err := c.opt.Profile.SealReply(c.opt.Rand, received, "-1", "报文验签或解密失败", nil)
-			c.send(w, sealed, err)
+		var head envelope.Head
+		if data, head, err = c.opt.Profile.Open(body); err != nil {
+			c.distrust(w, received, "报文验签或解密失败")
+			return
+		}
+		if !c.fresh(head.Timestamp, received) {
+			c.distrust(w, received, "报文时间戳超出允许范围")
 			return
 		}
 	}
@@ -64,6 +68,28 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.misbehave(w, r, rule, received, req, input)
+}
+
+// distrust answers a message whose envelope is not in order: in the envelope, with a code other
+// than 0 and no data.
+func (c *Centre) distrust(w http.ResponseWriter, now time.Time, why string) {
+	sealed, err := c.opt.Profile.SealReply(c.opt.Rand, now, "-1", why, nil)
+	if err != nil || len(sealed.Body) == 0 { // a profile without an envelope has no place for a code
+		sealed, err = c.reply(now, "", nil, refuse("%s", why))
+	}
+	c.send(w, sealed, err)
+}
+
+// fresh holds the time of a sealed message (milliseconds; absent in some profiles) against ours.
+func (c *Centre) fresh(timestamp string, now time.Time) bool {
+	if timestamp == "" {
+		return true
+	}
+	ms, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil || len(timestamp) != 13 {
+		return false
+	}
+	return now.Sub(time.UnixMilli(ms)).Abs() <= c.opt.Skew
 }
 
 // business runs a request and logs how it ended.
