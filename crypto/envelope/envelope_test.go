@@ -42,13 +42,23 @@ func newKey(t testing.TB) *sm.PrivateKey {
 	return k
 }
 
+// fixedKey is the same in every process, so that fuzz workers agree.
+func fixedKey(t testing.TB, name string) *sm.PrivateKey {
+	t.Helper()
+	k, err := sm.GenerateKey(strings.NewReader(strings.Repeat(name, 40)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 func newDesk(t testing.TB, provider, profile string) *desk {
 	t.Helper()
 	p, err := sm.New(provider)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{hospital: newKey(t), centre: newKey(t), p: p}
+	d := &desk{hospital: fixedKey(t, "hospital"), centre: fixedKey(t, "centre"), p: p}
 	d.party = Party{AppID: testID, AppSecret: testSecret, UID: sm.DefaultUID, Sign: d.hospital, Verify: []*sm.PublicKey{d.centre.Public()}}
 	d.platform = Party{AppID: testID, AppSecret: testSecret, Sign: d.centre, Verify: []*sm.PublicKey{d.hospital.Public()}}
 	if d.request, err = New(profile, d.party, Options{Provider: p}); err != nil {

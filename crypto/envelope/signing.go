@@ -96,7 +96,8 @@ func appendTop(dst []byte, v any, dropItems bool) ([]byte, error) {
 	case json.Number:
 		return append(dst, numberText(string(v))...), nil
 	}
-	return appendCanonical(dst, v, dropItems)
+	w := writer{dropItems: dropItems}
+	return w.canonical(dst, v)
 }
 
 func appendBool(dst []byte, v bool) []byte {
@@ -106,9 +107,15 @@ func appendBool(dst []byte, v bool) []byte {
 	return append(dst, "false"...)
 }
 
-// appendCanonical writes a value in the canonical form of security.md 2.2 step 4: members sorted
-// by UTF-16 unit and dropped when empty, every scalar a string, no spaces.
-func appendCanonical(dst []byte, v any, dropItems bool) ([]byte, error) {
+// writer writes canonical text; stack holds the names of the objects it is inside of.
+type writer struct {
+	dropItems bool
+	stack     []string
+}
+
+// canonical writes a value in the canonical form of security.md 2.2 step 4: members sorted by
+// UTF-16 unit and dropped when empty, every scalar a string, no spaces.
+func (w *writer) canonical(dst []byte, v any) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
 	case string:
@@ -122,7 +129,7 @@ func appendCanonical(dst []byte, v any, dropItems bool) ([]byte, error) {
 		first := true
 		for _, item := range v {
 			if isEmpty(item) {
-				if dropItems {
+				if w.dropItems {
 					continue
 				}
 				return nil, errItem
@@ -131,29 +138,38 @@ func appendCanonical(dst []byte, v any, dropItems bool) ([]byte, error) {
 				dst = append(dst, ',')
 			}
 			first = false
-			if dst, err = appendCanonical(dst, item, dropItems); err != nil {
+			if dst, err = w.canonical(dst, item); err != nil {
 				return nil, err
 			}
 		}
 		return append(dst, ']'), nil
 	case map[string]any:
-		names := make([]string, 0, len(v))
+		base := len(w.stack)
+		high := false
 		for name, value := range v {
 			if !isEmpty(value) {
-				names = append(names, name)
+				w.stack = append(w.stack, name)
+				high = high || hasHigh(name)
 			}
 		}
-		slices.SortFunc(names, compareUTF16)
+		end := len(w.stack)
+		if names := w.stack[base:end]; high {
+			slices.SortFunc(names, compareUTF16)
+		} else {
+			slices.Sort(names)
+		}
 		dst = append(dst, '{')
-		for i, name := range names {
-			if i > 0 {
+		for i := base; i < end; i++ {
+			if i > base {
 				dst = append(dst, ',')
 			}
+			name := w.stack[i] // the stack may move while the value is written
 			dst = append(appendString(dst, name), ':')
-			if dst, err = appendCanonical(dst, v[name], dropItems); err != nil {
+			if dst, err = w.canonical(dst, v[name]); err != nil {
 				return nil, err
 			}
 		}
+		w.stack = w.stack[:base]
 		return append(dst, '}'), nil
 	}
 	return nil, errItem // null, which the callers have dropped
@@ -190,6 +206,17 @@ func appendString(dst []byte, s string) []byte {
 		}
 	}
 	return append(append(dst, s[from:]...), '"')
+}
+
+// hasHigh tells whether s has a character from U+E000 on, where bytes and UTF-16 units may order
+// differently.
+func hasHigh(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0xee {
+			return true
+		}
+	}
+	return false
 }
 
 // compareUTF16 orders valid UTF-8 by UTF-16 code units: as bytes, except that a character above

@@ -278,7 +278,7 @@ func FuzzSigningString(f *testing.F) {
 		if !ok {
 			return
 		}
-		text, err := appendCanonical(nil, data, false)
+		text, err := (&writer{}).canonical(nil, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +286,7 @@ func FuzzSigningString(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s is not JSON: %v", text, err)
 		}
-		if twice, err := appendCanonical(nil, back, false); err != nil || !bytes.Equal(twice, text) {
+		if twice, err := (&writer{}).canonical(nil, back); err != nil || !bytes.Equal(twice, text) {
 			t.Fatalf("%s then %s", text, twice)
 		}
 	})

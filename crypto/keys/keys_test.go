@@ -418,7 +418,8 @@ func FuzzParse(f *testing.F) {
 
 func FuzzOpen(f *testing.F) {
 	s := sealer(f, "", bytes.Repeat([]byte{7}, 32))
-	sealed, err := s.Seal(rand.Reader, "id", []byte("plain"))
+	// Every fuzz worker must come to the same bytes.
+	sealed, err := s.Seal(bytes.NewReader(make([]byte, 12)), "id", []byte("plain"))
 	if err != nil {
 		f.Fatal(err)
 	}
