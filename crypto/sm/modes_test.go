@@ -151,13 +151,13 @@ func TestCiphertextLayoutIsExact(t *testing.T) {
 				}
 			}
 			for n := range text {
-				if n < 120 || n == len(text)-1 {
+				if n < 100 || n == len(text)-1 {
 					refuse("cut text", text[:n], o)
 				}
 			}
 			refuse("trailing byte", append(bytes.Clone(text), 0), o)
 			for i := range text {
-				if i%5 == 0 {
+				if i%11 == 0 {
 					bad := bytes.Clone(text)
 					bad[i] ^= 4
 					refuse("changed text", bad, o)

@@ -124,7 +124,7 @@ func TestProvidersAgree(t *testing.T) {
 		}
 		bad := sig
 		bad[round%64] ^= 1 << (round % 8)
-		for _, p := range ps {
+		for _, p := range []Provider{emmansun{}, ps[round/4%2]} { // every round the fast one, some the other
 			if err := p.Verify(key.Public(), uid, msg, bad); !errors.Is(err, ErrSignature) {
 				t.Fatalf("%s: changed signature: %v", p.Name(), err)
 			}
@@ -164,7 +164,7 @@ func TestShortPlaintextIsAlwaysReadable(t *testing.T) {
 	for _, p := range both(t) {
 		rounds := 1500
 		if p.Name() == "tjfoc" {
-			rounds = 300
+			rounds = 64
 		}
 		r := source(p)
 		for i := range rounds {
