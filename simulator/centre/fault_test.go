@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,8 +89,8 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			waited := time.Duration(0)
-			d, srv := live(t, Options{Faults: script, Wait: func(_ context.Context, w time.Duration) { waited += w }})
+			var waited atomic.Int64
+			d, srv := live(t, Options{Faults: script, Wait: func(_ context.Context, w time.Duration) { waited.Add(int64(w)) }})
 			p := someone(t, people.Active)
 			visit := d.open(p)
 			in := settleInput(p, visit, "B1", d.ladder(p, visit, "B1", standardBill()))
@@ -122,8 +123,8 @@ func TestFaults(t *testing.T) {
 			if got != k.expect {
 				t.Errorf("client saw %q (%v), want %q", got, a.err, k.expect)
 			}
-			if waited != time.Duration(k.rule.Delay) {
-				t.Errorf("waited %s", waited)
+			if waited.Load() != int64(k.rule.Delay) {
+				t.Errorf("waited %d ns", waited.Load())
 			}
 			list := d.c.Settlements()
 			if done := len(list) == 1 && list[0].InForce() && list[0].MsgID == id; done != k.done {

@@ -36,14 +36,14 @@ func randomBill(r *rand.Rand, mark string) []fee {
 // Random bills of random persons: the sums of every answer meet, the ledger always proves, an undo
 // or a reversal restores every account and accumulator, a refused call changes nothing.
 func TestRandomBills(t *testing.T) {
-	rounds := 1500
+	rounds := 300
 	if testing.Short() {
-		rounds = 200
+		rounds = 50
 	}
-	for seed := range uint64(2) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 99))
 		crowd := append(people.Fixed(), people.Generate(seed, 60)...)
-		region := Region{FundIncludesAccount: seed == 1, AskByVisit: true}
+		region := Region{FundIncludesAccount: seed%2 == 1, AskByVisit: true}
 		d := newDesk(t, Options{Seed: seed, People: crowd, Region: region})
 		for n := range rounds {
 			p := crowd[r.IntN(len(crowd))]
