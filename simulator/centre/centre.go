@@ -103,7 +103,7 @@ type usedKey struct {
 
 type signKey struct{ place, operator string }
 
-// sign is one session of an operator.
+// sign is one sign-in of an operator.
 type sign struct {
 	key signKey
 	at  time.Time

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Digest condenses all business state: visits, rows, settlements, accounts, accumulators, sign-in
-// sessions and used message ids. Two equal digests mean that nothing in between changed anything.
+// Digest condenses all business state: visits, rows, settlements, accounts, accumulators, sign-ins
+// and used message ids. Two equal digests mean that nothing in between changed anything.
 func (c *Centre) Digest() string {
 	h := sha256.New()
 	c.mu.Lock()

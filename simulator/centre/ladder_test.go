@@ -313,7 +313,7 @@ func TestSignIn(t *testing.T) {
 	p := someone(t, people.Active)
 	cert := object{"data": object{"mdtrt_cert_type": "02", "mdtrt_cert_no": p.Cert}}
 	if r := d.send(p, "1101", cert); r.OK() {
-		t.Error("answered without a session")
+		t.Error("answered without a sign_no")
 	}
 	in := object{"signIn": object{"opter_no": "op1", "mac": "00-00", "ip": "10.0.0.1"}}
 	d.sign = text(node(d.must(p, "9001", in), "signinoutb"), "sign_no")
@@ -324,16 +324,16 @@ func TestSignIn(t *testing.T) {
 	fresh := d.sign
 	d.sign = old
 	if r := d.send(p, "1101", cert); r.OK() {
-		t.Error("a replaced session is still good")
+		t.Error("a replaced sign_no is still good")
 	}
 	d.sign = fresh
 	at = at.Add(time.Hour + time.Second)
 	if r := d.send(p, "1101", cert); r.OK() || !strings.Contains(r.ErrMsg, "过期") {
-		t.Errorf("an old session is still good: %q", r.ErrMsg)
+		t.Errorf("an old sign_no is still good: %q", r.ErrMsg)
 	}
 	at = noon()
 	d.must(p, "9002", object{"signOut": object{"sign_no": fresh, "opter_no": "op1"}})
 	if r := d.send(p, "1101", cert); r.OK() {
-		t.Error("a session that was ended is still good")
+		t.Error("a sign_no that was signed out is still good")
 	}
 }
