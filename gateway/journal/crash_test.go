@@ -175,7 +175,7 @@ func TestKilled(t *testing.T) {
 		for id, key := range done {
 			r, err := j.Record(bg, ident.MsgID(id))
 			if err != nil || r.State != gateway.StateDone || len(r.Output) != 1200 {
-				t.Fatalf("round %d: acknowledged end of %s: %+v, %v", round, id, r, err)
+				t.Fatalf("round %d: acknowledged end of %s: %s with %d bytes, %v", round, id, r.State, len(r.Output), err)
 			}
 			q, err := j.Request(bg, gateway.RequestKey{System: "his", ID: key})
 			if err != nil || string(q.Answer) != "answer of "+id {

@@ -275,6 +275,16 @@ func TestIDsComeInBlocks(t *testing.T) {
 	if got := j.db.Stats().Commits - before; got > 40 {
 		t.Errorf("%d commits for 6000 ids, want at most 40", got)
 	}
+	// Nor does it cost more when the clock is behind.
+	before = j.db.Stats().Commits
+	for range 1000 {
+		if _, err := j.NextMsgID(bg, testInst, testNow.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := j.db.Stats().Commits - before; got > 10 {
+		t.Errorf("%d commits for 1000 ids with the clock behind, want at most 10", got)
+	}
 	// A caller every second costs one id, not a block.
 	for second := range 5 {
 		id, err := j.NextMsgID(bg, testInst, testNow.Add(time.Duration(100+second)*time.Second))

@@ -29,7 +29,6 @@ var errDropped = driver.ErrBadConn
 func (o *Options) dsn(reader bool) string {
 	v := url.Values{}
 	v.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", o.BusyWait.Milliseconds()))
-	v.Add("_pragma", "journal_mode(WAL)")
 	v.Add("_pragma", "synchronous("+strings.ToUpper(o.Sync)+")")
 	v.Add("_pragma", "wal_autocheckpoint(0)")
 	v.Add("_pragma", "trusted_schema(0)")
@@ -45,6 +44,33 @@ func (o *Options) dsn(reader bool) string {
 		path = "/" + path // C:/folder/file
 	}
 	return (&url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: v.Encode()}).String()
+}
+
+// toWAL makes a file keep a write-ahead log, which stays with the file. SQLite does not wait for
+// another process here, so waiting is done by asking for the write lock, for which it does.
+func toWAL(ctx context.Context, db *sql.DB) error {
+	var last error
+	for range 100 {
+		var mode string
+		err := db.QueryRowContext(ctx, "PRAGMA journal_mode(WAL)").Scan(&mode)
+		if err == nil && mode == "wal" {
+			return nil
+		}
+		if err == nil {
+			return fmt.Errorf("%w: the volume can not keep a write-ahead log (mode %s)", gateway.ErrStorage, mode)
+		}
+		if last = storageError(err); code(err)&0xff != lib.SQLITE_BUSY {
+			return last
+		}
+		tx, err := db.BeginTx(ctx, nil) // waits for whoever is writing, at most BusyWait
+		if err != nil {
+			return storageError(err)
+		}
+		if err := tx.Rollback(); err != nil {
+			return storageError(err)
+		}
+	}
+	return last
 }
 
 // code is the driver's number of an error, 0 when it is not the driver's.

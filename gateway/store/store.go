@@ -88,6 +88,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	d.reader.SetMaxIdleConns(o.Readers)
 	d.reads.prepare = d.reader.PrepareContext
 	d.tx.db = d
+	if err := toWAL(ctx, d.writer); err != nil {
+		return nil, errors.Join(err, d.reader.Close(), d.writer.Close())
+	}
 	if err := migrate(ctx, d.writer, sqliteDialect); err != nil {
 		return nil, errors.Join(err, d.reader.Close(), d.writer.Close())
 	}
