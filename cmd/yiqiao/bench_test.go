@@ -289,7 +289,10 @@ func BenchmarkMemory(b *testing.B) {
 
 // BenchmarkShares profiles the gateway under load and says where its CPU goes.
 func BenchmarkShares(b *testing.B) {
-	file := filepath.Join(b.TempDir(), "cpu.prof")
+	file := os.Getenv("YIQIAO_CPUPROFILE") // kept when named
+	if file == "" {
+		file = filepath.Join(b.TempDir(), "cpu.prof")
+	}
 	r := newRig(b, "emmansun", "full", file)
 	r.load(max(b.N, 5000), 16)
 	r.stop()
