@@ -7,7 +7,8 @@
 // (JSON over HTTP, JSON in SOAP, a file) binds the same structs with the same rules.
 //
 // A member is required unless its tag says omitempty or omitzero, or the rules call it optional.
-// null counts as absent.
+// null counts as absent. Findings carry the codes of package check, so that a HIS meets the same
+// words whoever finds the fault.
 package bind
 
 import (
@@ -21,14 +22,6 @@ import (
 	"unicode/utf8"
 
 	"yiqiao/schemas/check"
-)
-
-// Finding codes of this package. They are permanent.
-const (
-	Undeclared = "field-undeclared" // no such member
-	Missing    = "field-missing"    // a required member is absent or null
-	Type       = "field-type"       // text where an object is wanted, and the like
-	TooLong    = "field-too-long"   // a text is longer than its field
 )
 
 // MaxFindings bounds how many findings one value gives; what comes after is not looked at.
@@ -220,7 +213,7 @@ func (r *reader) readText(dst reflect.Value, f field, v any, path string) {
 		r.add(wrongType(path, "文本", "text"))
 	case len(text) > f.max && utf8.RuneCountInString(text) > f.max:
 		n := strconv.Itoa(f.max)
-		r.add(check.Finding{Code: TooLong, Path: path, Rule: "长度<=" + n,
+		r.add(check.Finding{Code: check.CodeFieldTooLong, Path: path, Rule: "长度<=" + n,
 			ZH: "内容过长, 最多 " + n + " 个字符", EN: "Too long: at most " + n + " characters."})
 	default:
 		dst.SetString(text)
@@ -256,7 +249,7 @@ func (r *reader) readStruct(dst reflect.Value, s *shape, v any, path string) {
 		case v != nil:
 			r.read(dst.Field(f.index), f.shape, f, v, at)
 		case f.required:
-			r.add(check.Finding{Code: Missing, Path: at, Rule: "必填", ZH: "缺少必填字段", EN: "A required field is missing."})
+			r.add(check.Finding{Code: check.CodeFieldMissing, Path: at, Rule: "必填", ZH: "缺少必填字段", EN: "A required field is missing."})
 		}
 	}
 	var strange []string
@@ -267,13 +260,13 @@ func (r *reader) readStruct(dst reflect.Value, s *shape, v any, path string) {
 	}
 	sort.Strings(strange)
 	for _, name := range strange {
-		r.add(check.Finding{Code: Undeclared, Path: path + "/" + Escape(cut(name)), Rule: "未定义的字段",
+		r.add(check.Finding{Code: check.CodeFieldUndeclared, Path: path + "/" + Escape(cut(name)), Rule: "未定义的字段",
 			ZH: "接口没有定义这个字段", EN: "The interface does not have this field."})
 	}
 }
 
 func wrongType(path, zh, en string) check.Finding {
-	return check.Finding{Code: Type, Path: path, Rule: zh, ZH: "类型不对, 应为" + zh, EN: "Wrong type: " + en + " is wanted."}
+	return check.Finding{Code: check.CodeFieldType, Path: path, Rule: zh, ZH: "类型不对, 应为" + zh, EN: "Wrong type: " + en + " is wanted."}
 }
 
 func cut(name string) string {

@@ -78,6 +78,9 @@ func jsonError(err error) error {
 	return out
 }
 
+// FindingConflict is the finding of two places that should say the same and do not.
+const FindingConflict = "field-conflict"
+
 // identify finds the request id: the member request_id, or the header Idempotency-Key.
 func (k *call) identify(v any) error {
 	malformed := &gateway.Error{Code: gateway.CodeRequestIDMissing, Op: "rest", Path: "/request_id", Rule: "1-64 位 A-Za-z0-9-_.:"}
@@ -98,7 +101,7 @@ func (k *call) identify(v any) error {
 	case text == "":
 		text = head
 	case head != "" && head != text:
-		return invalid(check.Finding{Code: "field-conflict", Path: "/request_id", Rule: "Idempotency-Key",
+		return invalid(check.Finding{Code: FindingConflict, Path: "/request_id", Rule: "Idempotency-Key",
 			ZH: "request_id 与请求头 Idempotency-Key 不一致", EN: "request_id differs from the header Idempotency-Key."})
 	}
 	if !wellFormed(text) {

@@ -63,7 +63,7 @@ func (k *call) run(f step) (a answer, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			k.logPanic(r)
-			a, err, k.tell = answer{}, errPanic, ""
+			a, err = answer{}, errPanic
 		}
 	}()
 	return f(k)
@@ -76,8 +76,8 @@ func (k *call) explain(err error) answer {
 		if failed != nil {
 			continue
 		}
-		if k.code != gateway.CodeCentreRefused {
-			k.tell = "" // no other problem is the last word on a request
+		if k.code == gateway.CodeInternal {
+			k.tell = "" // what was to be told could not be said
 		}
 		return a
 	}

@@ -55,7 +55,8 @@
 //
 // A final answer that was written to a client still there is reported with Desk.Told, also when
 // it was fetched by a GET. An outcome that may still change is not reported, nor are refusals
-// that leave the request id free to be used again.
+// that leave the request id free to be used again. Saying too little heals: the answer is given
+// again to whoever asks.
 //
 // # Logging
 //

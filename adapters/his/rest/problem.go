@@ -123,7 +123,7 @@ func (k *call) known(err error) *gateway.Error {
 func sentence(words, colon string, e *gateway.Error, of func(check.Finding) string) string {
 	words = strings.TrimRight(words, ".")
 	switch {
-	case e.Detail != "" && shown(e.Code):
+	case e.Code == gateway.CodeCentreRefused && e.Detail != "":
 		return words + colon + e.Detail
 	case len(e.Findings) > 0 && of(e.Findings[0]) != "":
 		f := e.Findings[0]
@@ -132,6 +132,8 @@ func sentence(words, colon string, e *gateway.Error, of func(check.Finding) stri
 			s += " (1/" + strconv.Itoa(n) + ")"
 		}
 		return s
+	case e.Detail != "" && shown(e.Code):
+		return words + colon + e.Detail
 	case e.Path != "" || e.Rule != "":
 		return words + colon + strings.TrimSpace(e.Path+" "+of(rule(e.Rule)))
 	}

@@ -32,7 +32,7 @@ func (h *Handler) send(k *call, param string, to func(context.Context, gateway.C
 		return answer{}, err
 	}
 	if _, ok := r.Input.(map[string]any); !ok {
-		return answer{}, invalid(check.Finding{Code: "field-type", Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
+		return answer{}, invalid(check.Finding{Code: check.CodeFieldType, Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
 	}
 	r.RequestID, r.Infno = k.requestID, ident.Infno(infno)
 	if err := k.mayActFor(r.Institution); err != nil {
@@ -43,7 +43,7 @@ func (h *Handler) send(k *call, param string, to func(context.Context, gateway.C
 		return answer{}, k.fromDesk(err)
 	}
 	k.note(string(t.ID))
-	if t.State.Final() {
+	if answered(t) {
 		k.tell = k.requestID
 	}
 	if err := refusal(t); err != nil {
@@ -80,7 +80,7 @@ func (h *Handler) getTransaction(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if t.State.Final() && wellFormed(t.RequestID) {
+	if answered(t) && wellFormed(t.RequestID) {
 		k.tell = t.RequestID
 	}
 	return transactionAnswer(http.StatusOK, t)
@@ -103,12 +103,30 @@ func (k *call) note(id string) {
 	}
 }
 
-// fromDesk looks at an error of a POST. A refusal by the centre is the final answer of the request;
-// after every other error the id may still get one.
+// answered reports whether a transaction is the last word on its request. One that never left, or
+// was undone, or never happened, leaves the request free to be sent again under its id.
+func answered(t gateway.Transaction) bool {
+	return t.State == gateway.StateDone || t.State == gateway.StateRefused && t.Cause != gateway.CauseNotSent
+}
+
+// fromDesk notes whether an error of a POST is the last word on its request.
 func (k *call) fromDesk(err error) error {
 	var e *gateway.Error
-	if errors.As(err, &e) && e != nil && e.Code == gateway.CodeCentreRefused {
+	if errors.As(err, &e) && e != nil && last(e) {
 		k.tell = k.requestID
 	}
 	return err
+}
+
+// last reports whether an error ends a request for good: the centre refused, or what was found out
+// on the way, about a record that exists, can not be gone on with. A request-invalid without a
+// record may be the refusal of a body that another request's id was tried on.
+func last(e *gateway.Error) bool {
+	switch e.Code {
+	case gateway.CodeCentreRefused:
+		return true
+	case gateway.CodeAmounts, gateway.CodeRequestInvalid:
+		return e.Ref != ""
+	}
+	return false
 }
