@@ -31,8 +31,8 @@ var only = map[string]string{
 	"github.com/gin-gonic/gin":        "yiqiao/adapters/his/rest",
 	"github.com/sony/gobreaker":       "yiqiao/gateway/centre",
 	"github.com/segmentio/kafka-go":   "yiqiao/gateway/queue",
-	"github.com/tjfoc/gmsm":           "yiqiao/crypto/sm",
-	"github.com/emmansun/gmsm":        "yiqiao/crypto/sm",
+	"github.com/tjfoc/gmsm":           "yiqiao/crypto",
+	"github.com/emmansun/gmsm":        "yiqiao/crypto",
 	"github.com/xeipuuv/gojsonschema": "yiqiao/schemas/check",
 	"github.com/spf13/cobra":          "yiqiao/cmd",
 }
