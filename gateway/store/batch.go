@@ -24,7 +24,8 @@ const (
 // error) undoes what it did and is returned; other operations are not hurt by it.
 //
 // A ctx that ends before fn was started gives ctx.Err() and fn never runs. Afterwards Do waits for
-// the truth. gateway.ErrStorage means the storage failed: nothing was promised.
+// the truth. gateway.ErrStorage means the storage failed: nothing was promised. When it was the
+// flush of a commit that failed, a machine that then loses power may still find it done.
 func (d *DB) Do(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err

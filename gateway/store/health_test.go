@@ -82,6 +82,10 @@ func TestDatabaseFull(t *testing.T) {
 	if err := d.Do(bg, bigRow("after")); err != nil {
 		t.Error(err)
 	}
+	before := d.Stats().Commits
+	if err := d.Health(bg); err != nil || d.Stats().Commits != before {
+		t.Errorf("%v, %d commits; want the work just done to be proof enough", err, d.Stats().Commits-before)
+	}
 	if err := intact(d); err != nil {
 		t.Error(err)
 	}
@@ -135,6 +139,30 @@ func TestHealthProbesWhenIdle(t *testing.T) {
 	commits("work", 1, func() error { return d.Do(bg, insert("x")) })
 	commits("after work", 0, health)
 	commits("idle again", 1, health)
+}
+
+// The arithmetic that strace has confirmed (see Stats): one for a commit, two for a checkpoint, one
+// more when the next commit begins the log anew.
+func TestSyncsAreCounted(t *testing.T) {
+	d := openAt(t, Options{CheckpointPages: 64})
+	for i := 0; d.Stats().Checkpoints < 10; i++ {
+		if err := d.Do(bg, bigRow(fmt.Sprint("row", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Do(bg, insert("short")); err != nil { // the last checkpoint is over, the next is far
+		t.Fatal(err)
+	}
+	s := d.Stats()
+	if want := s.Commits + 3*s.Checkpoints; s.Syncs != want {
+		t.Errorf("%+v, want %d syncs", s, want)
+	}
+	if err := d.Do(bg, func(tx *Tx) error { _, err := tx.Exec("DELETE FROM bill WHERE id = 'nobody'"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Stats(); got.Commits != s.Commits || got.Syncs != s.Syncs {
+		t.Errorf("a transaction that changed nothing was counted: %+v, was %+v", got, s)
+	}
 }
 
 // The longest log is bounded: checkpoints happen and everything is there afterwards.
