@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -131,4 +132,38 @@ route, and what the simulator answers. *disputes*: contradictions between source
 			ladder[string(tx.Infno)], tx.Undo, strings.Join(remedies, ", "), len(tx.Disputes))
 	}
 	return b.String()
+}
+
+// volatile is what differs between two runs of the demo: ports, ids and times.
+var volatile = regexp.MustCompile(`127\.0\.0\.1:\d+|\d{2}:\d{2}:\d{2}(\.\d{3})?|\d{4}-\d{2}-\d{2}|B?H44010000001\d{18}|440100\d{24}`)
+
+// What the readmes show is what the demo prints.
+func TestReadmeShowsTheDemo(t *testing.T) {
+	code, out, errs := yiqiao(t, "", "demo")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	plain := func(s string) string { return strings.TrimSpace(volatile.ReplaceAllString(s, "#")) }
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		b, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.SplitN(string(b), "\n```\n医桥演示", 2)
+		if len(parts) != 2 {
+			t.Errorf("%s does not show the demo", name)
+			continue
+		}
+		shown, rest, _ := strings.Cut("医桥演示"+parts[1], "\n```\n")
+		if *update {
+			text := parts[0] + "\n```\n" + strings.TrimRight(out, "\n") + "\n```\n" + rest
+			if err := os.WriteFile(filepath.Join("..", "..", name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if plain(shown) != plain(out) {
+			t.Errorf("%s shows another demo than runs: go test ./cmd/yiqiao -run Readme -update", name)
+		}
+	}
 }
