@@ -47,7 +47,7 @@ func FindingCodes() []check.Meaning {
 	}
 }
 
-func finding1(code, path, rule string) check.Finding {
+func billFinding(code, path, rule string) check.Finding {
 	f := check.Finding{Code: code, Path: path, Severity: check.Error, Rule: rule}
 	for _, list := range [][]check.Meaning{FindingCodes(), check.Codes()} {
 		for _, m := range list {
@@ -67,7 +67,7 @@ type billCheck struct {
 
 func (b *billCheck) add(code, path, rule string) {
 	if len(b.found) < 100 {
-		b.found = append(b.found, finding1(code, path, rule))
+		b.found = append(b.found, billFinding(code, path, rule))
 	}
 }
 

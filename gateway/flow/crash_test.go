@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 
 	"yiqiao/gateway"
@@ -175,6 +177,32 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 }
 
+// A reversal that died on the way is picked up and not made twice.
+func TestKilledWhileReversing(t *testing.T) {
+	for n := 1; n < 60; n++ {
+		for variant := 0; variant < 2; variant++ {
+			b := newBench(t, strictRegion())
+			b.town.fault = on("2207", 1, lostBack)
+			d := &death{at: n, stored: variant == 1}
+			p := &patient{b: b, deaths: []*death{d}}
+			p.arm()
+			p.life("r1", 1, false)
+			seen := map[string]int{}
+			for _, c := range b.centre.Sent("2601") {
+				seen[text(row(c.Input, "data")["omsgid"])]++
+			}
+			for id, times := range seen {
+				if times > 1 {
+					t.Errorf("death at %d: %s reversed %d times", n, id, times)
+				}
+			}
+			if d.writes < n {
+				return
+			}
+		}
+	}
+}
+
 // Whatever goes wrong on the way, at most one settlement stands, and what the HIS is told is so.
 func TestFaultsBySeed(t *testing.T) {
 	seeds := 2000
@@ -214,5 +242,68 @@ func TestFaultsBySeed(t *testing.T) {
 		if !ok {
 			break
 		}
+	}
+}
+
+// Many counters at once, a line that fails, and the resolver at work all the while.
+func TestCrowd(t *testing.T) {
+	b := newBench(t, askingRegion())
+	b.desk.opt.Workers = 8
+	b.desk.slot = make(chan struct{}, 8)
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.town.fault = func(ident.Infno, int) mode {
+		return []mode{fine, fine, fine, fine, fine, lostOut, lostBack, notSent, delayed}[rng.IntN(9)]
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			b.clock.Advance(7e9)
+			if err := b.desk.tick(bg); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	var wg sync.WaitGroup
+	settled := make([]gateway.Settlement, 24)
+	for i := range settled {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r := bill(fmt.Sprintf("r%d", i), 2)
+			var s gateway.Settlement
+			var err error
+			for s, err = b.desk.OpenSettlement(bg, his, r); err != nil; s, err = b.desk.OpenSettlement(bg, his, r) {
+				if code := codeOf(err); code == gateway.CodeCentreRefused || code == gateway.CodeAmounts {
+					return
+				}
+				runtime.Gosched()
+			}
+			c := gateway.ConfirmSettlement{RequestID: r.RequestID + "c", ID: s.ID, Operator: clerk, Credential: &r.Credential}
+			for settled[i], err = b.desk.ConfirmSettlement(bg, his, c); err != nil; settled[i], err = b.desk.ConfirmSettlement(bg, his, c) {
+				runtime.Gosched()
+			}
+		}()
+	}
+	wg.Wait()
+	close(stop)
+	<-stopped
+	b.desk.work.Wait()
+	for _, s := range settled {
+		if s.ID == "" {
+			t.Error("a bill could not be opened though nothing was refused")
+			continue
+		}
+		if stand := b.town.standing(string(s.Visit)); len(stand) != 1 || stand[0].id != string(s.SettlementID) {
+			t.Errorf("%s: told %s, the centre has %d", s.ID, s.SettlementID, len(stand))
+		}
+	}
+	for _, m := range b.centre.Misuse() {
+		t.Error(m)
 	}
 }

@@ -41,6 +41,9 @@ func (c *climb) credential() gateway.Credential {
 	return *c.cred
 }
 
+// mostWarnings bounds what travels with one answer.
+const mostWarnings = 100
+
 // openRungs is the ladder up to the trial settlement, in order.
 func (c *climb) openRungs() []rung {
 	list := []rung{{step: stepPerson + "#1", needs: true, input: func(c *climb) any { return personInput(c.credential(), c.body.Visit) }}}
@@ -180,10 +183,10 @@ func (d *Desk) sendStep(ctx context.Context, c *climb, r rung, first []gateway.E
 			return d.guardRequest(c.inst.Code, stepKey(c.bill.ID, r.step, n), "step", id)
 		},
 	})
-	c.warnings = append(c.warnings, warnings...)
 	if err == nil && standingOf(rec) == stands {
-		c.warnings = append(c.warnings, d.checkers[c.inst.Region].Amounts(rec.Infno, read(rec.Output))...)
+		warnings = append(warnings, d.checkers[c.inst.Region].Amounts(rec.Infno, read(rec.Output))...)
 	}
+	c.warnings = append(c.warnings, warnings[:min(len(warnings), mostWarnings-len(c.warnings))]...)
 	var e *gateway.Error
 	if errors.As(err, &e) && e.Code == gateway.CodeRequestInvalid && e.Detail == "" {
 		e.Detail, e.Ref = string(tx.Infno), c.bill.ID
@@ -296,7 +299,7 @@ func (c *climb) learnFees(rec gateway.Record, out any) error {
 
 // deadEnd is a final refusal of ours after an answer that can not be gone on with.
 func (c *climb) deadEnd(path, code string) error {
-	f := finding1(code, path, "")
+	f := billFinding(code, path, "")
 	e := &gateway.Error{Code: gateway.CodeAmounts, Op: c.op, Path: path, Detail: f.EN, Ref: c.bill.ID, Findings: []check.Finding{f}}
 	if code == CodeNotInsured {
 		e.Code = gateway.CodeRequestInvalid

@@ -273,7 +273,7 @@ func (d *Desk) tookBack(ctx context.Context, inst *gateway.Institution, rec, try
 	case free:
 		return d.note(ctx, rec, try.ID, foundUnclear, "not sent")
 	}
-	if try.State == gateway.StateParked || tx.Infno == infnoReverse && try.State == gateway.StateUnknown {
+	if try.State == gateway.StateParked {
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back has itself no known outcome"})
 	}
 	return d.note(ctx, rec, try.ID, foundUnclear, "under way")

@@ -139,194 +139,6 @@ func TestDoubleClickOnConfirm(t *testing.T) {
 	}
 }
 
-func TestLostAnswerIsAdoptedWhileTheHISWaits(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 1)
-	b.town.fault = on("2207", 1, lostBack)
-	done, err := b.confirm("c1", s)
-	if err != nil || done.State != gateway.BillSettled {
-		t.Fatalf("%+v %v", done, err)
-	}
-	if done.Amounts.Cash != "1.01" || done.Amounts.Person != "1.01" || done.SettlementID == "" {
-		t.Errorf("adopted amounts: %+v", done.Amounts)
-	}
-	if n := len(b.centre.Sent("2207")); n != 1 {
-		t.Errorf("%d settlements sent", n)
-	}
-}
-
-func TestUnknownSettlementIsReversedWhereNobodyCanBeAsked(t *testing.T) {
-	b := newBench(t, strictRegion())
-	s := b.open("r1", 1)
-	b.town.fault = on("2207", 1, lostBack)
-	got, err := b.confirm("c1", s)
-	if codeOf(err) != gateway.CodeOutcomeUnknown || got.State != gateway.BillSettling || !got.Unknown {
-		t.Fatalf("%+v %v", got, err)
-	}
-	if _, err := b.confirm("c2", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-		t.Errorf("another confirm while unknown: %v", err)
-	}
-	if _, err := b.refund("x1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-		t.Errorf("refund while unknown: %v", err)
-	}
-	if n := len(b.centre.Sent("2601")); n != 0 {
-		t.Fatal("reversed before the centre's time was up")
-	}
-	b.rest()
-	if n := len(b.centre.Sent("2601")); n != 1 {
-		t.Fatalf("%d reversals", n)
-	}
-	if call := b.centre.Sent("2601")[0]; text(row(call.Input, "data")["omsgid"]) != string(got.MsgID) || call.Request.InsuplcArea != "430103" {
-		t.Errorf("reversal: %+v", call.Request)
-	}
-	if len(b.town.standing("")) != 0 {
-		t.Fatal("a settlement stands after its reversal")
-	}
-	again, err := b.confirm("c1", s)
-	if err != nil || again.State != gateway.BillSettled || len(b.town.standing("")) != 1 {
-		t.Errorf("the same request after the reversal: %+v %v", again, err)
-	}
-}
-
-func TestLateMessageIsNotTakenForAbsent(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 1)
-	b.town.fault = on("2207", 1, delayed)
-	if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-		t.Fatalf("%v", err)
-	}
-	b.rest()
-	done, err := b.confirm("c1", s)
-	if err != nil || done.State != gateway.BillSettled || len(b.centre.Sent("2207")) != 1 {
-		t.Errorf("%+v %v, %d sent", done, err, len(b.centre.Sent("2207")))
-	}
-}
-
-func TestMismatchIsNeverAbsent(t *testing.T) {
-	for _, m := range []mode{wrongMsgID, wrongTotal} {
-		b := newBench(t, askingRegion())
-		s := b.open("r1", 1)
-		b.town.fault = on("2207", 1, m)
-		done, err := b.confirm("c1", s)
-		if err != nil || done.State != gateway.BillSettled {
-			t.Errorf("mode %d: asking finds it: %+v %v", m, done, err)
-		}
-	}
-	// Where the centre can not be asked and 2601 finds nothing, a person decides.
-	b := newBench(t, strictRegion())
-	s := b.open("r1", 1)
-	b.town.fault = func(n ident.Infno, call int) mode {
-		if n == "2207" {
-			return wrongTotal
-		}
-		if n == "2601" {
-			return refusing
-		}
-		return fine
-	}
-	if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-		t.Fatal(err)
-	}
-	b.rest()
-	if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-		t.Errorf("parked: %v", err)
-	}
-	if len(b.centre.Sent("2207")) != 1 || len(b.centre.Sent("2601")) != 1 {
-		t.Errorf("sent %v", b.numbers())
-	}
-}
-
-func TestUnknownReversalIsNotRepeated(t *testing.T) {
-	for _, m := range []mode{lostOut, lostBack} {
-		b := newBench(t, strictRegion())
-		s := b.open("r1", 1)
-		b.town.fault = func(n ident.Infno, call int) mode {
-			if n == "2207" {
-				return lostBack
-			}
-			if n == "2601" {
-				return m
-			}
-			return fine
-		}
-		_, _ = b.confirm("c1", s)
-		b.rest()
-		if len(b.centre.Sent("2601")) != 1 {
-			t.Errorf("2601 sent %d times", len(b.centre.Sent("2601")))
-		}
-		if got, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-			t.Errorf("%+v %v", got, err)
-		}
-	}
-}
-
-func TestRefundOfSettled(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 1)
-	if _, err := b.confirm("c1", s); err != nil {
-		t.Fatal(err)
-	}
-	got, err := b.refund("x1", s)
-	if err != nil || got.State != gateway.BillRefunded {
-		t.Fatalf("%+v %v", got, err)
-	}
-	wantNumbers(t, b.numbers()[6:], "2208", "2205", "2202")
-	if again, err := b.refund("x1", s); err != nil || again.State != gateway.BillRefunded {
-		t.Errorf("again: %+v %v", again, err)
-	}
-	if _, err := b.refund("x2", s); codeOf(err) != gateway.CodeState {
-		t.Errorf("another refund: %v", err)
-	}
-	if _, err := b.confirm("c2", s); codeOf(err) != gateway.CodeState {
-		t.Errorf("confirm after refund: %v", err)
-	}
-	if n := len(b.town.standing("")); n != 0 {
-		t.Errorf("%d settlements stand", n)
-	}
-}
-
-func TestRefundWithLostAnswers(t *testing.T) {
-	for _, n := range []ident.Infno{"2208", "2205", "2202"} {
-		for _, m := range []mode{lostOut, lostBack, notSent, delayed} {
-			b := newBench(t, askingRegion())
-			s := b.open("r1", 1)
-			if _, err := b.confirm("c1", s); err != nil {
-				t.Fatal(err)
-			}
-			b.town.fault = on(n, 1, m)
-			for i := 0; i < 6; i++ {
-				got, err := b.refund("x1", s)
-				if err == nil {
-					if got.State != gateway.BillRefunded {
-						t.Errorf("%s mode %d: %+v", n, m, got)
-					}
-					break
-				}
-				if i == 5 {
-					t.Errorf("%s mode %d: never refunded: %v", n, m, err)
-				}
-				b.rest()
-			}
-			if len(b.town.standing("")) != 0 {
-				t.Errorf("%s mode %d: settlement stands", n, m)
-			}
-		}
-	}
-}
-
-func TestCancelBeforeSettling(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 1)
-	got, err := b.refund("x1", s)
-	if err != nil || got.State != gateway.BillCancelled {
-		t.Fatalf("%+v %v", got, err)
-	}
-	wantNumbers(t, b.numbers()[5:], "2205", "2202")
-	if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeState {
-		t.Errorf("confirm after cancelling: %v", err)
-	}
-}
-
 func TestEveryRefusalOnTheWayUndoesWhatWasDone(t *testing.T) {
 	undo := map[ident.Infno][]ident.Infno{
 		"1101": {}, "2201": {}, "2203": {"2202"}, "2204": {"2202"}, "2206": {"2205", "2202"},
@@ -378,6 +190,9 @@ func TestRefusedSettlementLeavesTheTrial(t *testing.T) {
 	if got, err := b.confirm("c2", s); err != nil || got.State != gateway.BillSettled {
 		t.Errorf("a new request may try again: %+v %v", got, err)
 	}
+	if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeCentreRefused {
+		t.Errorf("the first request keeps its answer also then: %v", err)
+	}
 }
 
 func TestNotSentGoesOnUnderTheSameID(t *testing.T) {
@@ -399,33 +214,6 @@ func TestNotSentGoesOnUnderTheSameID(t *testing.T) {
 		}
 		if len(b.town.standing("")) != 1 {
 			t.Errorf("%s: %d settlements", n, len(b.town.standing("")))
-		}
-	}
-}
-
-func TestUnknownStepsOfTheLadderAreResolvedAndGoneOnFrom(t *testing.T) {
-	for _, n := range []ident.Infno{"1101", "2201", "2203", "2204", "2206"} {
-		for _, m := range []mode{lostOut, lostBack, delayed} {
-			b := newBench(t, askingRegion())
-			b.town.fault = on(n, 1, m)
-			var s gateway.Settlement
-			var err error
-			for i := 0; i < 5; i++ {
-				if s, err = b.desk.OpenSettlement(bg, his, bill("r1", 150)); err == nil {
-					break
-				}
-				if codeOf(err) != gateway.CodeOutcomeUnknown {
-					t.Errorf("%s mode %d: %v", n, m, err)
-				}
-				b.rest()
-			}
-			if err != nil || s.State != gateway.BillPresettled {
-				t.Errorf("%s mode %d: %+v %v", n, m, s, err)
-				continue
-			}
-			if done, err := b.confirm("c1", s); err != nil || done.State != gateway.BillSettled {
-				t.Errorf("%s mode %d: %+v %v", n, m, done, err)
-			}
 		}
 	}
 }
@@ -485,30 +273,5 @@ func TestAnotherSystemSeesNothing(t *testing.T) {
 	}
 	if got, err := b.desk.Transaction(bg, his, s.Steps[0].MsgID); err != nil || got.Infno != "1101" {
 		t.Errorf("own transaction: %+v %v", got, err)
-	}
-}
-
-func TestPartialRefundIsNotSupported(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 2)
-	_, err := b.desk.RefundSettlement(bg, his, gateway.RefundSettlement{RequestID: "x", ID: s.ID, Operator: clerk, Rows: []string{"r1-0"}})
-	if codeOf(err) != gateway.CodeNotSupported {
-		t.Error(err)
-	}
-}
-
-func TestSettlementResolvedInTheBackgroundHasAnAnswer(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 1)
-	b.town.fault = on("2207", 1, delayed)
-	_, _ = b.confirm("c1", s)
-	b.rest()
-	req, err := b.journal.Request(bg, gateway.RequestKey{System: "his", ID: "c1"})
-	if err != nil || len(req.Answer) == 0 {
-		t.Fatalf("no answer to deliver: %+v %v", req, err)
-	}
-	b.desk.Told(his, "c1")
-	if req, _ = b.journal.Request(bg, req.Key); !req.Told {
-		t.Error("not told")
 	}
 }

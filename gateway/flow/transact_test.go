@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,41 @@ func TestManyCallersOfOneRequestSendOneMessage(t *testing.T) {
 		if ids[i] == "" || ids[i] != ids[0] {
 			t.Fatalf("caller %d got %q, caller 0 %q", i, ids[i], ids[0])
 		}
+	}
+}
+
+func TestAQuestionWithoutAnAnswerMayBeAskedAgainAtOnce(t *testing.T) {
+	b := newBench(t, askingRegion())
+	b.town.fault = on("1101", 1, lostOut)
+	if _, err := b.desk.Transact(bg, his, query("q1")); codeOf(err) != gateway.CodeOutcomeUnknown {
+		t.Fatal(err)
+	}
+	if got, err := b.desk.Transact(bg, his, query("q1")); err != nil || got.Outcome != "done" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+func TestAnotherBodyWhileTheFirstIsOnItsWay(t *testing.T) {
+	b := newBench(t, askingRegion())
+	gate := b.centre.Hold()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.desk.Transact(bg, his, query("q1"))
+		ended <- err
+	}()
+	if err := gate.Await(bg, 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	other := query("q1")
+	other.InsuplcArea = "430199"
+	if _, err := b.desk.Transact(ctx, his, other); codeOf(err) != gateway.CodeRequestIDReused {
+		t.Errorf("%v", err)
+	}
+	gate.Open()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -389,10 +425,13 @@ func TestRunEndsWithItsContextAndWaitsForItsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	select {
-	case <-ran:
-		t.Fatal("Run ended while a message was on its way")
-	default:
+	for i := 0; i < 10000; i++ {
+		runtime.Gosched() // a Run that does not wait ends here
+		select {
+		case <-ran:
+			t.Fatal("Run ended while a message was on its way")
+		default:
+		}
 	}
 	gate.Open()
 	if err := <-ran; err != nil {

@@ -112,6 +112,20 @@ func TestVisitsDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
+func TestAnUploadOnItsWayElsewhereIsLeftAlone(t *testing.T) {
+	b := newBench(t, askingRegion())
+	u := b.queue("u1", "V1")
+	b.queue("u2", "V1")
+	sent := gateway.Event{Kind: gateway.EventSent, At: dawn}
+	if _, err := b.journal.Write(bg, gateway.Entry{Append: &gateway.Append{ID: u.ID, Version: 0, Event: sent}}); err != nil {
+		t.Fatal(err)
+	}
+	b.uploads(3)
+	if n := len(b.centre.Calls()); n != 0 {
+		t.Errorf("%d sent", n)
+	}
+}
+
 func TestRefusedUploadIsSetAsideAndTheNextGoesOn(t *testing.T) {
 	b := newBench(t, askingRegion())
 	bad, good := b.queue("u1", "V1"), b.queue("u2", "V1")
