@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/codes"
 )
 
 // slipWidth is how many columns the printed slip takes.
@@ -27,7 +28,7 @@ func printSlip(w io.Writer, hospital, patient string, bill gateway.OpenSettlemen
 	centred("门诊医保结算单")
 	rule("├", "┤")
 	line(pad("姓名 "+patient, 27) + "就诊号 " + bill.Visit.Number)
-	line(pad("险种 "+s.Insutype, 27) + "时间 " + s.SettledAt)
+	line(pad("险种 "+insurance(s.Insutype), 27) + "时间 " + s.SettledAt)
 	line("结算ID " + string(s.SettlementID))
 	rule("├", "┤")
 	for _, f := range bill.Fees {
@@ -47,6 +48,16 @@ func printSlip(w io.Writer, hospital, patient string, bill gateway.OpenSettlemen
 	}
 	money("账户余额", a.Balance)
 	rule("└", "┘")
+}
+
+// insurance names an insurance type.
+func insurance(code string) string {
+	if t, err := codes.Default(); err == nil {
+		if label, ok := t.Label("insutype", code); ok {
+			return label
+		}
+	}
+	return code
 }
 
 // sums shows how the amounts of a settlement meet.
