@@ -1,5 +1,5 @@
-// Package centre is a simulated insurance centre: it takes the outpatient transactions of the
-// national interface over HTTP, keeps their state, computes with docs/simulated-policy.md, books
+// Package centre is a simulated insurance centre: it takes the outpatient, inpatient, pharmacy,
+// filing and reconciliation transactions of the national interface over HTTP, keeps their state, computes with docs/simulated-policy.md, books
 // every settlement in a double-entry ledger, and refuses what a centre refuses.
 //
 // It reads the published tables on its own and shares no code with the gateway, so that an error
@@ -37,6 +37,16 @@ type Region struct {
 	RefuseUnknownItem bool `json:"refuse_unknown_item"`
 	// SignLife is how long a sign_no is good; zero means 24 hours.
 	SignLife time.Duration `json:"sign_life"`
+	// SettleBeforeDischarge: 2304 with mid_setl_flag 0 does not need 2402 first.
+	SettleBeforeDischarge bool `json:"settle_before_discharge"`
+	// RequireFiling: med_type 14 needs a 2503 for its dise_codg, med_type 23 a 2501 to the institution.
+	RequireFiling bool `json:"require_filing"`
+	// FileForm is the only form of 9101 in that is taken: base64, int8array or uint8array; "" takes all.
+	FileForm string `json:"file_form"`
+	// FileLife is how long a file can be downloaded; zero means 7 days.
+	FileLife time.Duration `json:"file_life"`
+	// Statement is how 3201 and 3202 write their results.
+	Statement StatementForm `json:"statement"`
 }
 
 // Options of a centre. The zero Options give a plain centre with the fixed persons.
@@ -88,12 +98,18 @@ type state struct {
 	signOf      map[signKey]string
 	book        *ledger.Ledger
 	serial      uint64
+	filings     map[string]*filing
+	filingOrder []*filing
+	files       map[string]*file
+	fileOrder   []*file
+	clearings   map[string]*clearing
 }
 
 // person is an insured person with what was used per insurance and year.
 type person struct {
 	people.Person
-	used map[usedKey]*people.Used
+	used   map[usedKey]*people.Used
+	visits []*visit
 }
 
 type usedKey struct {
@@ -114,7 +130,8 @@ type entry struct {
 	infno    ident.Infno
 	place    string
 	psn      string
-	setl     *settlement // of 2207, 2207A and 2208
+	setl     *settlement // of settlements and undos
+	visit    *visit      // of 2401
 	reversed bool
 }
 
@@ -132,6 +149,9 @@ func New(o Options) (*Centre, error) {
 	}
 	if o.Region.SignLife == 0 {
 		o.Region.SignLife = 24 * time.Hour
+	}
+	if o.Region.FileLife == 0 {
+		o.Region.FileLife = 7 * 24 * time.Hour
 	}
 	if o.People == nil {
 		o.People = people.Fixed()
@@ -153,6 +173,9 @@ func New(o Options) (*Centre, error) {
 	}
 	if o.Wait == nil {
 		o.Wait = wait
+	}
+	if err := o.Region.check(); err != nil {
+		return nil, err
 	}
 	table := o.Catalog
 	if table == nil {
@@ -188,13 +211,25 @@ func (c *Centre) Reset() error {
 // Close lets go of calls that a fault keeps waiting. The centre answers on.
 func (c *Centre) Close() { c.once.Do(func() { close(c.closed) }) }
 
-var errPeople = errors.New("simulated centre: two persons share a number")
+var (
+	errPeople = errors.New("simulated centre: two persons share a number")
+	errRegion = errors.New("simulated centre: the region asks for a form that does not exist")
+)
+
+func (r Region) check() error {
+	switch r.FileForm {
+	case "", formBase64, formInt8, formUint8:
+		return r.Statement.check()
+	}
+	return errRegion
+}
 
 func newState(o Options, year int) (*state, error) {
 	s := &state{
 		byNo: map[string]*person{}, byCert: map[string]*person{}, byCard: map[string]*person{}, byToken: map[string]*person{},
 		visits: map[string]*visit{}, settlements: map[string]*settlement{}, byMsg: map[string]*entry{},
 		signs: map[string]*sign{}, signOf: map[signKey]string{}, book: ledger.New(), serial: o.Seed % 1_000_000,
+		filings: map[string]*filing{}, files: map[string]*file{}, clearings: map[string]*clearing{},
 	}
 	for _, p := range o.People {
 		if s.byNo[p.No] != nil || s.byCert[p.Cert] != nil {
@@ -226,10 +261,11 @@ func (p *person) use(u people.Used, year int, times int) {
 	key := usedKey{u.Type, year}
 	sum := p.usedBy(u.Type, year)
 	if times < 0 {
-		u = people.Used{Type: u.Type, Deductible: -u.Deductible, Pool: -u.Pool, Large: -u.Large, Servant: -u.Servant, Aid: -u.Aid}
+		u = people.Used{Type: u.Type, Deductible: -u.Deductible, Pool: -u.Pool, StayPool: -u.StayPool, Large: -u.Large, Servant: -u.Servant, Aid: -u.Aid}
 	}
 	sum.Deductible += u.Deductible
 	sum.Pool += u.Pool
+	sum.StayPool += u.StayPool
 	sum.Large += u.Large
 	sum.Servant += u.Servant
 	sum.Aid += u.Aid

@@ -20,6 +20,9 @@ import (
 //	GET  /control/people       the persons with credentials and balances
 //	GET  /control/items        the catalogue
 //	POST /control/faults       adds the rules in the body (fault.Plan); ?replace=1 clears first
+//	POST /control/outside      invents a settlement made outside the gateway (OutsideTrade)
+//	POST /control/drop         forgets a settlement: {"setl_id":"..."}
+//	POST /control/alter        changes an amount: {"setl_id":"...","by":"0.01"}
 //	POST /control/reset        forgets everything but the options; the fault script is cleared too
 func (c *Centre) Control() http.Handler {
 	mux := http.NewServeMux()
@@ -37,6 +40,9 @@ func (c *Centre) Control() http.Handler {
 	mux.HandleFunc("GET /control/people", func(w http.ResponseWriter, _ *http.Request) { give(w, http.StatusOK, c.People()) })
 	mux.HandleFunc("GET /control/items", func(w http.ResponseWriter, _ *http.Request) { give(w, http.StatusOK, c.opt.Items) })
 	mux.HandleFunc("POST /control/faults", c.takeFaults)
+	for _, what := range [...]string{"outside", "drop", "alter"} {
+		mux.HandleFunc("POST /control/"+what, c.tamper)
+	}
 	mux.HandleFunc("POST /control/reset", func(w http.ResponseWriter, _ *http.Request) {
 		c.opt.Faults.Clear()
 		if err := c.Reset(); err != nil {

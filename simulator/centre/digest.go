@@ -17,7 +17,8 @@ func (c *Centre) Digest() string {
 	s := c.state
 	writeMoney(h, s)
 	for _, v := range s.visitOrder {
-		fmt.Fprintf(h, "visit %q %q %q %t %v %v\n", v.id, v.who.No, v.insutype, v.cancelled, v.info, v.diagnoses)
+		fmt.Fprintf(h, "visit %q %q %q %q %t %v %v %v %v\n", v.id, v.kind, v.who.No, v.insutype, v.cancelled, v.info, v.diagnoses,
+			v.discharge, v.atExit)
 		for _, r := range v.rows {
 			id := ""
 			if r.settled != nil {
@@ -28,6 +29,15 @@ func (c *Centre) Digest() string {
 	}
 	for _, x := range s.setlOrder {
 		fmt.Fprintf(h, "settlement %v\n", x.public())
+	}
+	for _, f := range s.filingOrder {
+		fmt.Fprintf(h, "filing %q %q %q %t %v\n", f.sn, f.infno, f.who.No, f.withdrawn, f.in)
+	}
+	for _, f := range s.fileOrder {
+		fmt.Fprintf(h, "file %q %q %x\n", f.no, f.name, sha256.Sum256(f.body))
+	}
+	for _, id := range sorted(s.clearings) {
+		fmt.Fprintf(h, "clearing %q %t %v\n", id, s.clearings[id].withdrawn, s.clearings[id].in)
 	}
 	for _, id := range sorted(s.byMsg) {
 		e := s.byMsg[id]

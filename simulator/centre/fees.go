@@ -8,7 +8,7 @@ import (
 	"yiqiao/simulator/policy"
 )
 
-// maxRows is how many fee rows one 2204 may carry.
+// maxRows is how many fee rows one 2204 or 2301 may carry.
 const maxRows = 100
 
 func (c *Centre) fees(k *call) (action, error) {
@@ -23,7 +23,7 @@ func (c *Centre) fees(k *call) (action, error) {
 	if err := c.needPerson(k, text(first, "psn_no")); err != nil {
 		return action{}, err
 	}
-	v, err := c.visitOf(k, text(first, "mdtrt_id"))
+	v, err := c.visitOf(k, outpatient, text(first, "mdtrt_id"))
 	if err != nil {
 		return action{}, err
 	}
@@ -68,15 +68,28 @@ func (c *Centre) fees(k *call) (action, error) {
 		}
 		fresh = append(fresh, r)
 	}
-	return action{writes: true, run: func() (any, error) {
-		result := make([]any, 0, len(fresh))
-		for _, r := range fresh {
-			v.rows = append(v.rows, r)
-			v.bySN[r.sn] = r
-			result = append(result, r.reply())
+	return action{writes: true, run: func() (any, error) { return object{"result": v.take(fresh)}, nil }}, nil
+}
+
+// take adds rows to a visit and writes the answer to each.
+func (v *visit) take(fresh []*row) []any {
+	result := make([]any, 0, len(fresh))
+	for _, r := range fresh {
+		v.rows = append(v.rows, r)
+		v.bySN[r.sn] = r
+		result = append(result, r.reply())
+	}
+	return result
+}
+
+// drop deletes the rows for which gone holds.
+func (v *visit) drop(gone func(*row) bool) {
+	for _, r := range v.rows {
+		if gone(r) {
+			delete(v.bySN, r.sn)
 		}
-		return object{"result": result}, nil
-	}}, nil
+	}
+	v.rows = slices.DeleteFunc(v.rows, gone)
 }
 
 // row checks and splits one fee row.
@@ -94,7 +107,7 @@ func (c *Centre) row(in object) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	appr := text(in, "hosp_appr_flag")
+	appr := approval(in)
 	if appr != "0" && appr != "1" && appr != "2" {
 		return nil, refuse("明细 %s 医院审批标志不在字典内", sn)
 	}
@@ -109,7 +122,15 @@ func (c *Centre) row(in object) (*row, error) {
 	if s.Total != total {
 		return nil, refuse("明细 %s 费用总额不等于数量乘以单价", sn)
 	}
-	return &row{in: in, sn: sn, batch: text(in, "chrg_bchno"), split: s}, nil
+	return &row{in: in, sn: sn, batch: text(in, "chrg_bchno"), cnt: cnt, pric: price, split: s}, nil
+}
+
+// approval is hosp_appr_flag; 2301 need not send it and a pharmacy has none.
+func approval(in object) string {
+	if flag := text(in, "hosp_appr_flag"); flag != "" {
+		return flag
+	}
+	return "0"
 }
 
 // reply writes a row as 2204 answers it. Numbers of the request come back as numbers.
@@ -154,7 +175,7 @@ func (c *Centre) dropFees(k *call) (action, error) {
 	if err := c.needPerson(k, text(in, "psn_no")); err != nil {
 		return action{}, err
 	}
-	v, err := c.visitOf(k, text(in, "mdtrt_id"))
+	v, err := c.visitOf(k, outpatient, text(in, "mdtrt_id"))
 	if err != nil {
 		return action{}, err
 	}
@@ -172,12 +193,7 @@ func (c *Centre) dropFees(k *call) (action, error) {
 		return action{}, refuse("未查询到任何有效相关的记录")
 	}
 	return action{writes: true, run: func() (any, error) {
-		for _, r := range v.rows {
-			if dropped(r) {
-				delete(v.bySN, r.sn)
-			}
-		}
-		v.rows = slices.DeleteFunc(v.rows, dropped)
+		v.drop(dropped)
 		return nil, nil
 	}}, nil
 }

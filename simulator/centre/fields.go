@@ -20,14 +20,20 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 
 type object = map[string]any
 
-// tableOf gives the table whose field rules apply: the A versions of the trial and the settlement
-// carry the fields of the plain ones, whose flags are known.
+// tableOf gives the table whose field rules apply: A versions whose own table has no fields, or
+// whose flags are not known, carry the fields of the plain ones.
 func (c *Centre) tableOf(n ident.Infno) (*catalog.Transaction, bool) {
 	switch n {
 	case "2206A":
 		n = "2206"
 	case "2207A":
 		n = "2207"
+	case "2102A":
+		n = "2102"
+	case "2304A":
+		n = "2304"
+	case "2401A":
+		n = "2401"
 	}
 	return c.table.Lookup(n)
 }
@@ -63,6 +69,9 @@ func (c *Centre) checkFields(t *catalog.Transaction, input object) error {
 			continue
 		}
 		rows, ok := v.([]any)
+		if o, single := v.(object); single && t.Infno == "2302" { // a list in one client, one object in three
+			rows, ok = []any{o}, true
+		}
 		if !ok {
 			return refuse("输入节点 %s 应为数组", n.Name)
 		}
@@ -128,8 +137,8 @@ func wellFormed(f *catalog.Field, v any, text string) bool {
 		_, err := time.Parse(time.DateTime, text)
 		return err == nil
 	case "string":
-		if text == "" { // an object or an array; only free-form members may be one
-			return f.Code == "exp_content"
+		if text == "" { // an object or an array; only free-form members and files may be one
+			return f.Code == "exp_content" || f.Code == "in"
 		}
 		return f.Length == 0 || f.Borrowed || len(text) <= f.Length || utf8.RuneCountInString(text) <= f.Length
 	}
@@ -158,6 +167,14 @@ func rows(input object, name string) []object {
 		}
 	}
 	return out
+}
+
+// rowsOrOne gives a repeated node that may also have been sent as one object.
+func rowsOrOne(input object, name string) []object {
+	if o, ok := input[name].(object); ok {
+		return []object{o}
+	}
+	return rows(input, name)
 }
 
 func text(o object, member string) string { return strictjson.Text(o[member]) }

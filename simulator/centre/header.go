@@ -80,45 +80,121 @@ func (c *Centre) answer(req wire.Request, input any) (any, error) {
 
 // plan checks a request against the state and gives what it would do. It changes nothing.
 func (c *Centre) plan(k *call, t *catalog.Transaction) (action, error) {
-	switch k.req.Infno {
-	case "9001":
-		return c.signIn(k)
-	case "9002":
-		return c.signOut(k)
-	case "1101":
-		return c.identify(k)
-	case "2001":
-		return c.entitlement(k)
-	case "2201":
-		return c.register(k)
-	case "2202":
-		return c.unregister(k)
-	case "2203", "2203A":
-		return c.visitInfo(k)
-	case "2204":
-		return c.fees(k)
-	case "2205":
-		return c.dropFees(k)
-	case "2206", "2206A":
-		return c.trial(k)
-	case "2207", "2207A":
-		return c.settle(k)
-	case "2208":
-		return c.undo(k)
-	case "2601":
-		return c.reverse(k)
-	case "5201":
-		return c.askVisits(k)
-	case "5203":
-		return c.askSettlement(k)
-	case "5204":
-		return c.askFees(k)
+	if act, known, err := c.planCare(k); known {
+		return act, err
+	}
+	if act, known, err := c.planOther(k); known {
+		return act, err
 	}
 	if t.Queued && t.Described() {
 		// Any other upload of the queued class is accepted when its fields are in order, and forgotten.
 		return action{writes: true, repeat: true, run: func() (any, error) { return nil, nil }}, nil
 	}
 	return action{}, refuse("模拟中心不支持交易 %s", k.req.Infno)
+}
+
+// planCare knows the transactions of visits, stays and sales.
+func (c *Centre) planCare(k *call) (act action, known bool, err error) {
+	known = true
+	switch k.req.Infno {
+	case "2201":
+		act, err = c.register(k)
+	case "2202":
+		act, err = c.unregister(k)
+	case "2203", "2203A":
+		act, err = c.visitInfo(k)
+	case "2204":
+		act, err = c.fees(k)
+	case "2205":
+		act, err = c.dropFees(k)
+	case "2206", "2206A":
+		act, err = c.trial(k)
+	case "2207", "2207A":
+		act, err = c.settle(k)
+	case "2208":
+		act, err = c.undo(k, outpatient)
+	case "2401", "2401A":
+		act, err = c.admission(k)
+	case "2402":
+		act, err = c.discharge(k)
+	case "2403":
+		act, err = c.changeStay(k)
+	case "2404":
+		act, err = c.cancelStay(k)
+	case "2405":
+		act, err = c.cancelDischarge(k)
+	case "2301":
+		act, err = c.stayFees(k)
+	case "2302":
+		act, err = c.dropStayFees(k)
+	case "2303":
+		act, err = c.stayTrial(k)
+	case "2304", "2304A":
+		act, err = c.staySettle(k)
+	case "2305":
+		act, err = c.undo(k, inpatient)
+	case "2101":
+		act, err = c.saleTrial(k)
+	case "2102", "2102A":
+		act, err = c.saleSettle(k)
+	case "2103":
+		act, err = c.undo(k, pharmacy)
+	case "2601":
+		act, err = c.reverse(k)
+	default:
+		known = false
+	}
+	return act, known, err
+}
+
+// planOther knows sign-in, persons, filings, queries, reconciliation and files.
+func (c *Centre) planOther(k *call) (act action, known bool, err error) {
+	known = true
+	switch k.req.Infno {
+	case "9001":
+		act, err = c.signIn(k)
+	case "9002":
+		act, err = c.signOut(k)
+	case "9101":
+		act, err = c.upload(k)
+	case "9102":
+		act, err = c.download(k)
+	case "1101":
+		act, err = c.identify(k)
+	case "2001":
+		act, err = c.entitlement(k)
+	case "2501", "2501A", "2503", "2505", "2507":
+		act, err = c.file(k)
+	case "2502", "2504", "2506", "2508":
+		act, err = c.withdraw(k)
+	case "3201":
+		act, err = c.statement(k)
+	case "3202":
+		act, err = c.statementRows(k)
+	case "3203":
+		act, err = c.clearing(k)
+	case "3204":
+		act, err = c.withdrawClearing(k)
+	case "5201":
+		act, err = c.askVisits(k)
+	case "5202":
+		act, err = c.askDiagnoses(k)
+	case "5203":
+		act, err = c.askSettlement(k)
+	case "5204":
+		act, err = c.askFees(k)
+	case "5205":
+		act, err = c.askChronicDrugs(k)
+	case "5206":
+		act, err = c.askUsed(k)
+	case "5301", "5302", "5304":
+		act, err = c.askFilings(k)
+	case "5303":
+		act, err = c.askStays(k)
+	default:
+		known = false
+	}
+	return act, known, err
 }
 
 // header checks the outer message beyond its form.

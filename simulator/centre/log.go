@@ -102,6 +102,12 @@ type Settlement struct {
 	Batch    string    `json:"chrg_bchno"`
 	MsgID    string    `json:"medins_setl_id"`
 	Infno    string    `json:"infno"`
+	Insured  string    `json:"insutype"`
+	ClrType  string    `json:"clr_type"`
+	ClrPlace string    `json:"clr_optins"`
+	MedType  string    `json:"med_type"`
+	Mid      bool      `json:"mid_stay,omitempty"` // settled in the middle of a stay
+	Outside  bool      `json:"outside,omitempty"`  // invented by Outside
 	At       time.Time `json:"setl_time"`
 	Total    money.Fen `json:"medfee_sumamt"`
 	Fund     money.Fen `json:"fund_pay_sumamt"` // without the personal account
@@ -119,7 +125,8 @@ func (s Settlement) InForce() bool { return s.UndoOf == "" && s.UndoneBy == "" &
 func (s *settlement) public() Settlement {
 	sign := money.Fen(1)
 	out := Settlement{ID: s.id, Visit: s.visit.id, Person: s.visit.who.No, Place: s.visit.place.Code, Batch: s.batch,
-		MsgID: s.msgid, Infno: s.infno, At: s.at, Reversed: s.reversed}
+		MsgID: s.msgid, Infno: s.infno, At: s.at, Reversed: s.reversed, Insured: s.visit.insutype, ClrType: string(s.visit.kind),
+		ClrPlace: s.visit.place.Area, MedType: s.medType, Mid: s.mid, Outside: s.visit.outside}
 	if s.undoOf != nil {
 		sign, out.UndoOf = -1, s.undoOf.id
 	}
@@ -168,7 +175,7 @@ func (c *Centre) Check() error {
 	}
 	var earned money.Fen
 	for _, s := range c.state.setlOrder {
-		if s.public().InForce() {
+		if s.inForce() {
 			earned += s.result.Total
 		}
 	}

@@ -21,9 +21,9 @@ func (c *Centre) askVisits(k *call) (action, error) {
 	}
 	return action{run: func() (any, error) {
 		list := []any{}
-		for _, v := range c.state.visitOrder {
-			begun := moment(v.in, "begntime")
-			if v.who != k.who || v.place.Code != k.place.Code || v.cancelled || begun.Before(from) || begun.After(to) {
+		for _, v := range k.who.visits {
+			begun := v.begun()
+			if v.place.Code != k.place.Code || v.cancelled || begun.Before(from) || begun.After(to) {
 				continue
 			}
 			if m := v.medType(); m != "" && m != text(in, "med_type") {
@@ -49,13 +49,24 @@ func visitReply(v *visit, now time.Time) object {
 		"mdtrt_id": v.id, "psn_no": p.No, "psn_cert_type": "01", "certno": p.Cert, "psn_name": p.Name, "gend": p.Gender,
 		"naty": p.Ethnic, "brdy": p.Birth, "age": age(p.Birth, now), "coner_name": nil, "tel": nil, "insutype": v.insutype,
 		"psn_type": insured.PersonType, "maf_psn_flag": flag(p.Aided()), "cvlserv_flag": flag(p.Has("320")), "flxempe_flag": "0",
-		"nwb_flag": "0", "insu_optins": p.Area, "emp_name": orNull(p.Employer), "begntime": text(v.in, "begntime"), "endtime": nil,
-		"mdtrt_cert_type": text(v.in, "mdtrt_cert_type"), "med_type": orNull(v.medType()), "ipt_otp_no": text(v.in, "ipt_otp_no"),
-		"atddr_no": text(v.in, "atddr_no"), "chfpdr_name": text(v.in, "dr_name"), "adm_dept_codg": text(v.in, "dept_code"),
-		"adm_dept_name": text(v.in, "dept_name"), "main_cond_dscr": orNull(text(v.info, "main_cond_dscr")),
+		"nwb_flag": "0", "insu_optins": p.Area, "emp_name": orNull(p.Employer), "begntime": v.begun().Format(time.DateTime),
+		"endtime": orNull(text(v.discharge, "endtime")), "mdtrt_cert_type": text(v.in, "mdtrt_cert_type"),
+		"med_type": orNull(v.medType()), "ipt_otp_no": orNull(v.number()),
+		"atddr_no": v.said("atddr_no", "atddr_no"), "chfpdr_name": v.said("chfpdr_name", "dr_name"),
+		"adm_dept_codg": v.said("adm_dept_codg", "dept_code"), "adm_dept_name": v.said("adm_dept_name", "dept_name"),
+		"adm_bed": orNull(text(v.info, "adm_bed")), "dscg_dept_codg": orNull(text(v.discharge, "dscg_dept_codg")),
+		"dscg_dept_name": orNull(text(v.discharge, "dscg_dept_name")), "dscg_way": orNull(text(v.discharge, "dscg_way")), "main_cond_dscr": orNull(text(v.info, "main_cond_dscr")),
 		"dise_codg": orNull(text(v.info, "dise_codg")), "dise_name": orNull(text(v.info, "dise_name")), "otp_diag_info": diagnosis,
 		"memo": nil, "opter_id": nil, "opter_name": nil, "opt_time": nil, "fixmedins_code": v.place.Code,
 	}
+}
+
+// said gives what a stay calls by the first name and an outpatient visit by the second.
+func (v *visit) said(stay, visit string) any {
+	if v.kind == inpatient {
+		return orNull(text(v.info, stay))
+	}
+	return orNull(text(v.in, visit))
 }
 
 // askSettlement answers 5203. Without setl_id, where the region allows it, every settlement of the
@@ -75,9 +86,9 @@ func (c *Centre) askSettlement(k *call) (action, error) {
 			return action{}, refuse("未查询到结算信息")
 		}
 		found = append(found, s)
-	} else {
-		for _, s := range c.state.setlOrder {
-			if s.visit.id == text(in, "mdtrt_id") && s.visit.who == k.who && s.visit.place.Code == k.place.Code && !s.reversed {
+	} else if v := c.state.visits[text(in, "mdtrt_id")]; v != nil && v.who == k.who && v.place.Code == k.place.Code {
+		for _, s := range v.bills {
+			if !s.reversed {
 				found = append(found, s)
 			}
 		}
@@ -128,8 +139,8 @@ func (c *Centre) settlementReply(s *settlement, sign money.Fen) object {
 	}
 	for member, v := range (object{
 		"flxempe_flag": "0", "nwb_flag": "0", "insu_optins": p.Area, "emp_name": orNull(p.Employer), "pay_loc": loc,
-		"fixmedins_code": s.visit.place.Code, "fixmedins_name": s.visit.place.Name, "hosp_lv": s.visit.place.Level,
-		"fixmedins_poolarea": s.visit.place.Area, "lmtpric_hosp_lv": s.visit.place.Level, "dedc_hosp_lv": s.visit.place.Level,
+		"fixmedins_code": s.visit.place.Code, "fixmedins_name": s.visit.place.Name, "hosp_lv": orNull(s.visit.place.Level),
+		"fixmedins_poolarea": s.visit.place.Area, "lmtpric_hosp_lv": orNull(s.visit.place.Level), "dedc_hosp_lv": orNull(s.visit.place.Level),
 		"begndate": day(s.visit), "enddate": s.at.Format(time.DateOnly),
 		"psn_pay": money.Number(sign * r.Personal), "cash_payamt": money.Number(sign * r.Cash), "acct_mulaid_pay": money.Number(0),
 		"hosp_part_amt": money.Number(sign * r.Hospital), "refd_setl_flag": flag(s.undoOf != nil || s.undoneBy != nil),
@@ -143,7 +154,7 @@ func (c *Centre) settlementReply(s *settlement, sign money.Fen) object {
 }
 
 func day(v *visit) any {
-	t := moment(v.in, "begntime")
+	t := v.begun()
 	if t.IsZero() {
 		return nil
 	}
@@ -200,7 +211,7 @@ func feeReply(v *visit, r *row) object {
 		days = json.Number(d)
 	}
 	for member, value := range (object{
-		"mdtrt_id": v.id, "setl_id": setl, "rx_drord_no": orNull(text(r.in, "rxno")), "med_type": orNull(v.medType()), "prd_days": days,
+		"mdtrt_id": v.id, "setl_id": setl, "rx_drord_no": orNull(text(r.in, "rxno") + text(r.in, "drord_no")), "med_type": orNull(v.medType()), "prd_days": days,
 		"hilist_code": text(r.in, "med_list_codg"), "hilist_name": name, "list_type": orNull(r.split.Item.List),
 		"medins_list_name": name, "spec": orNull(r.split.Item.Spec), "dosform_name": orNull(r.split.Item.Form),
 		"prodname": nil, "opter_id": nil, "opter_name": nil, "opt_time": nil,

@@ -18,7 +18,7 @@ func (c *Centre) setlinfo(s *settlement, sign money.Fen) object {
 		fund += r.Account
 	}
 	return object{
-		"mdtrt_id": s.visit.id, "setl_id": orNull(s.id), "psn_no": p.No, "psn_name": p.Name, "psn_cert_type": "01", "certno": p.Cert,
+		"mdtrt_id": orNull(s.visit.id), "setl_id": orNull(s.id), "psn_no": p.No, "psn_name": p.Name, "psn_cert_type": "01", "certno": p.Cert,
 		"gend": p.Gender, "naty": p.Ethnic, "brdy": p.Birth, "age": age(p.Birth, s.at), "insutype": s.visit.insutype,
 		"psn_type": insured.PersonType, "cvlserv_flag": flag(p.Has("320")), "setl_time": s.at.Format(time.DateTime),
 		"mdtrt_cert_type": s.certType, "med_type": s.medType,
@@ -27,7 +27,7 @@ func (c *Centre) setlinfo(s *settlement, sign money.Fen) object {
 		"pool_prop_selfpay": json.Number(r.Ratio.String()), "cvlserv_pay": m(r.Servant), "hifes_pay": m(0),
 		"hifmi_pay": m(r.Serious), "hifob_pay": m(r.Large), "hifdm_pay": m(0), "maf_pay": m(r.Aid), "oth_pay": m(0),
 		"fund_pay_sumamt": m(fund), "acct_pay": m(r.Account), "balc": money.Number(s.after), "medins_setl_id": s.msgid,
-		"clr_optins": s.visit.place.Area, "clr_way": "01", "clr_type": "11",
+		"clr_optins": s.visit.place.Area, "clr_way": "01", "clr_type": string(s.visit.kind),
 		// Members no table declares, seen in real answers.
 		"insu_admdvs": p.Area, "dedc_std": money.Number(r.Standard), "othfund_pay": m(0), "inscp_amt": m(r.Scope),
 		"ownpay_hosp_part": m(0), "psn_insu_rlts_id": nil, "exp_content": nil,
@@ -92,12 +92,19 @@ func (c *Centre) personal(info object, s *settlement) {
 	info["psn_pay"], info["cashPayamt"] = money.Number(r.Personal), money.Number(r.Cash)
 }
 
-// undoneReply answers 2208: every amount negative, three of them null (identity K and the samples
+// undoneReply answers 2208, 2305 and 2103, which has its own names for the personal amounts: every amount negative, three of them null (identity K and the samples
 // behind it).
 func (c *Centre) undoneReply(u *settlement) object {
 	info := c.setlinfo(u, -1)
 	cash := money.Number(-u.result.Cash)
+	if u.visit.kind == pharmacy {
+		info["psn_pay"], info["cash_payamt"], info["acct_mulaid_pay"] = money.Number(-u.result.Personal), cash, nil
+		return object{"setlinfo": info, "setldetail": detail(u, -1)}
+	}
 	info["psn_part_amt"], info["hosp_part_amt"], info["acct_mulaid_pay"] = nil, nil, nil
-	info["pdn_cash_pay"], info["psn_cash_pay"] = cash, cash
+	info["psn_cash_pay"] = cash
+	if u.visit.kind == outpatient {
+		info["pdn_cash_pay"] = cash
+	}
 	return object{"setlinfo": info, "setldetail": detail(u, -1)}
 }

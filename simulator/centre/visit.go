@@ -11,18 +11,33 @@ import (
 	"yiqiao/simulator/policy"
 )
 
-// visit is one outpatient registration.
+// kind of visit; the texts are clr_type.
+type kind string
+
+const (
+	outpatient kind = "11"
+	inpatient  kind = "21"
+	pharmacy   kind = "41"
+)
+
+// visit is one registration: an outpatient visit, a stay, or one sale of a pharmacy.
 type visit struct {
 	id        string
+	kind      kind
 	who       *person
 	place     people.Institution
 	insutype  string
-	in        object // 2201 data
-	info      object // 2203 mdtrtinfo, nil before
+	in        object // 2201 data, 2401 mdtrtinfo, 2102 druginfo
+	info      object // 2203 mdtrtinfo, nil before; for others as in, with the changes of 2403
 	diagnoses []object
 	cancelled bool
 	rows      []*row
 	bySN      map[string]*row
+	bills     []*settlement // all of them, undos and reversed ones included
+	discharge object        // 2402 dscginfo, nil while in hospital
+	atExit    []object      // 2402 diseinfo
+	filing    *filing       // what the visit was allowed by, nil where none is asked for
+	outside   bool          // invented by the control port
 }
 
 // row is one fee row.
@@ -30,22 +45,36 @@ type row struct {
 	in      object
 	sn      string
 	batch   string
+	cnt     money.Decimal
+	pric    money.Decimal
 	split   policy.Split
+	refunds *row // the row this one takes back, nil for a charge
 	settled *settlement
 }
 
 func (v *visit) medType() string { return text(v.info, "med_type") }
 
 // visitOf finds a visit of this institution and person that was not cancelled.
-func (c *Centre) visitOf(k *call, id string) (*visit, error) {
+func (c *Centre) visitOf(k *call, want kind, id string) (*visit, error) {
 	v := c.state.visits[id]
-	if v == nil || v.place.Code != k.place.Code || v.who != k.who {
+	if v == nil || v.kind != want || v.place.Code != k.place.Code || v.who != k.who {
 		return nil, refuse("未查询到就诊信息")
 	}
 	if v.cancelled {
+		if want == inpatient {
+			return nil, refuse("该住院登记已撤销")
+		}
 		return nil, refuse("该挂号已撤销")
 	}
 	return v, nil
+}
+
+// admit makes a visit known to the centre.
+func (c *Centre) admit(k *call, v *visit) {
+	v.id, v.who, v.place, v.bySN = c.state.id(k.place.Area, k.now), k.who, k.place, map[string]*row{}
+	c.state.visits[v.id] = v
+	c.state.visitOrder = append(c.state.visitOrder, v)
+	v.who.visits = append(v.who.visits, v)
 }
 
 func age(birth string, now time.Time) json.Number {
@@ -162,7 +191,7 @@ func (c *Centre) entitlement(k *call) (action, error) {
 		flag, why := "1", any(nil)
 		if err := covered(k.who, insutype); err != nil {
 			flag, why = "0", err.Error()
-		} else if !policy.MedTypes(text(in, "med_type")) {
+		} else if policy.ClassOf(text(in, "med_type")) == policy.NotCovered {
 			flag, why = "0", "该医疗类别不享受待遇"
 		}
 		fund := "310100"
@@ -184,14 +213,15 @@ func (c *Centre) register(k *call) (action, error) {
 	if err := covered(k.who, text(in, "insutype")); err != nil {
 		return action{}, err
 	}
+	if k.place.Pharmacy() {
+		return action{}, refuse("定点药店不能办理门诊挂号")
+	}
 	if !k.who.Credential(text(in, "mdtrt_cert_type"), text(in, "mdtrt_cert_no"), text(in, "card_sn")) {
 		return action{}, refuse("就诊凭证与人员不符")
 	}
 	return action{writes: true, run: func() (any, error) {
-		v := &visit{id: c.state.id(k.place.Area, k.now), who: k.who, place: k.place, insutype: text(in, "insutype"), in: in,
-			bySN: map[string]*row{}}
-		c.state.visits[v.id] = v
-		c.state.visitOrder = append(c.state.visitOrder, v)
+		v := &visit{kind: outpatient, insutype: text(in, "insutype"), in: in}
+		c.admit(k, v)
 		return object{"data": object{"mdtrt_id": v.id, "psn_no": k.who.No, "ipt_otp_no": text(in, "ipt_otp_no"), "exp_content": nil}}, nil
 	}}, nil
 }
@@ -201,7 +231,7 @@ func (c *Centre) unregister(k *call) (action, error) {
 	if err := c.needPerson(k, text(in, "psn_no")); err != nil {
 		return action{}, err
 	}
-	v, err := c.visitOf(k, text(in, "mdtrt_id"))
+	v, err := c.visitOf(k, outpatient, text(in, "mdtrt_id"))
 	if err != nil {
 		return action{}, err
 	}
@@ -222,18 +252,38 @@ func (c *Centre) visitInfo(k *call) (action, error) {
 	if err := c.needPerson(k, text(in, "psn_no")); err != nil {
 		return action{}, err
 	}
-	v, err := c.visitOf(k, text(in, "mdtrt_id"))
+	v, err := c.visitOf(k, outpatient, text(in, "mdtrt_id"))
 	if err != nil {
 		return action{}, err
 	}
-	if !policy.MedTypes(text(in, "med_type")) {
+	if class := policy.ClassOf(text(in, "med_type")); class != policy.Outpatient && class != policy.Chronic {
 		return action{}, refuse("医疗类别 %s 不支持门诊结算", text(in, "med_type"))
 	}
 	if text(in, "med_type") == "14" && text(in, "dise_codg") == "" {
 		return action{}, refuse("门诊慢特病必须填写病种编码 dise_codg")
 	}
-	valid, main := 0, 0
-	for _, d := range diagnoses {
+	main, err := mainDiagnoses(diagnoses)
+	if err != nil {
+		return action{}, err
+	}
+	if k.req.Infno == "2203A" && main != 1 {
+		return action{}, refuse("主诊断必须有且只有一条")
+	}
+	f, err := c.needFiling(k, chronicFiling(text(in, "med_type")), "opsp_dise_code", text(in, "dise_codg"))
+	if err != nil {
+		return action{}, err
+	}
+	return action{writes: true, repeat: true, run: func() (any, error) {
+		v.info, v.diagnoses, v.filing = in, diagnoses, f
+		return nil, nil
+	}}, nil
+}
+
+// mainDiagnoses counts the main ones among the valid diagnoses; a list without any valid one is
+// refused.
+func mainDiagnoses(list []object) (main int, err error) {
+	valid := 0
+	for _, d := range list {
 		if text(d, "vali_flag") == "1" {
 			valid++
 			if text(d, "maindiag_flag") == "1" {
@@ -242,15 +292,9 @@ func (c *Centre) visitInfo(k *call) (action, error) {
 		}
 	}
 	if valid == 0 {
-		return action{}, refuse("没有有效的诊断信息")
+		return 0, refuse("没有有效的诊断信息")
 	}
-	if k.req.Infno == "2203A" && main != 1 {
-		return action{}, refuse("主诊断必须有且只有一条")
-	}
-	return action{writes: true, repeat: true, run: func() (any, error) {
-		v.info, v.diagnoses = in, diagnoses
-		return nil, nil
-	}}, nil
+	return main, nil
 }
 
 // orNull writes an empty text as null, as centres do.

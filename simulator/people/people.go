@@ -31,7 +31,8 @@ const MedicalAid = "06"
 type Used struct {
 	Type       string    // insutype
 	Deductible money.Fen // counted towards the annual deductible
-	Pool       money.Fen // paid by the pooled fund
+	Pool       money.Fen // paid by the pooled fund for outpatients and pharmacies
+	StayPool   money.Fen // paid by the pooled fund for inpatients
 	Large      money.Fen // paid by the large-amount or serious-illness fund
 	Servant    money.Fen // paid by the civil servants' supplement
 	Aid        money.Fen // paid by medical aid
@@ -100,13 +101,16 @@ func (p *Person) Credential(kind, no, serial string) bool {
 	return false
 }
 
-// Institution is a hospital or clinic under contract.
+// Institution is a hospital, a clinic or a pharmacy under contract.
 type Institution struct {
-	Code  string // fixmedins_code, 12 characters
+	Code  string // fixmedins_code, 12 characters; a pharmacy's begins with P
 	Name  string // fixmedins_name
-	Level string // hosp_lv as the simulator writes it: 3, 2 or 1
+	Level string // hosp_lv as the simulator writes it: 3, 2 or 1; "" for a pharmacy
 	Area  string // admdvs
 }
+
+// Pharmacy reports whether the institution only sells medicine.
+func (i Institution) Pharmacy() bool { return len(i.Code) > 0 && i.Code[0] == 'P' }
 
 // Institutions lists the institutions under contract; a code that is not here is refused.
 func Institutions() []Institution {
@@ -114,5 +118,6 @@ func Institutions() []Institution {
 		{Code: "H44010000001", Name: "测试市第一人民医院", Level: "3", Area: "440100"},
 		{Code: "H44010000002", Name: "测试区社区卫生服务中心", Level: "1", Area: "440100"},
 		{Code: "H44010000003", Name: "测试区第二医院", Level: "2", Area: "440100"},
+		{Code: "P44010000001", Name: "测试大药房", Area: "440100"},
 	}
 }

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"strings"
+	"errors"
 
 	"yiqiao/schemas/money"
 	"yiqiao/simulator/people"
@@ -43,6 +43,8 @@ type Facts struct {
 	UseAccount bool   // acct_used_flag 1
 	Balance    money.Fen
 	Used       people.Used // so far this year
+	Again      bool        // inpatients: another stay was settled this year
+	Charged    money.Fen   // inpatients: deductible already charged in this stay
 }
 
 // Result is a bill shared out, in fen.
@@ -50,8 +52,9 @@ type Facts struct {
 // Fund = Pool + Large + Serious + Servant + Aid.
 type Result struct {
 	Bill
+	Inpatient  bool          // shared out by the rules for inpatients
 	Deductible money.Fen     // act_pay_dedc
-	Standard   money.Fen     // the annual deductible that applied
+	Standard   money.Fen     // the deductible that applied: of the year, or of the stay
 	Ratio      money.Decimal // pool_prop_selfpay, four decimals
 	Pool       money.Fen     // hifp_pay
 	PoolLimit  money.Fen     // what the pooled fund could still pay before this bill
@@ -69,74 +72,29 @@ type Result struct {
 
 // Uses gives what a settlement adds to the accumulators of the year.
 func (r Result) Uses(insutype string) people.Used {
-	return people.Used{Type: insutype, Deductible: r.Deductible, Pool: r.Pool,
-		Large: r.Large + r.Serious, Servant: r.Servant, Aid: r.Aid}
-}
-
-// Annual limits that do not depend on the person.
-const (
-	limitLarge   money.Fen = 100_000_00
-	limitSerious money.Fen = 50_000_00
-	limitServant money.Fen = 5_000_00
-	limitAid     money.Fen = 10_000_00
-)
-
-// rates is one line of the tables of docs/simulated-policy.md; ratios in ten-thousandths, by
-// hospital level 1, 2, 3.
-type rates struct {
-	deductible [4]money.Fen
-	ratio      [4]int64
-	chronic    int64
-	limit      money.Fen
-}
-
-func ratesFor(f Facts) rates {
-	switch {
-	case f.Insurance == "390":
-		return rates{
-			deductible: [4]money.Fen{1: 0, 2: 50_00, 3: 100_00},
-			ratio:      [4]int64{1: 6000, 2: 5000, 3: 4000}, chronic: 7000, limit: 3000_00,
-		}
-	case strings.HasPrefix(f.PersonType, "12"):
-		return rates{
-			deductible: [4]money.Fen{1: 0, 2: 50_00, 3: 100_00},
-			ratio:      [4]int64{1: 8000, 2: 7000, 3: 6500}, chronic: 9000, limit: 8000_00,
-		}
-	}
-	return rates{
-		deductible: [4]money.Fen{1: 50_00, 2: 100_00, 3: 200_00},
-		ratio:      [4]int64{1: 7500, 2: 6500, 3: 6000}, chronic: 8500, limit: 6000_00,
-	}
-}
-
-// MedTypes reports whether the policy covers a medical category.
-func MedTypes(code string) bool {
-	return code == "11" || code == "12" || code == "13" || code == "14"
-}
-
-// Settle shares a bill out. The only error is money.ErrRange.
-func Settle(b Bill, f Facts) (Result, error) {
-	r := Result{Bill: b}
-	t := ratesFor(f)
-	level := 3
-	switch f.Level {
-	case "1":
-		level = 1
-	case "2":
-		level = 2
-	}
-	prop := t.ratio[level]
-	if f.MedType == "14" {
-		prop = t.chronic
+	u := people.Used{Type: insutype, Large: r.Large + r.Serious, Servant: r.Servant, Aid: r.Aid}
+	if r.Inpatient { // the deductible of a stay counts for the stay alone
+		u.StayPool = r.Pool
 	} else {
-		r.Standard = t.deductible[level]
+		u.Deductible, u.Pool = r.Deductible, r.Pool
 	}
-	if f.Away {
-		prop -= 1000
+	return u
+}
+
+// ErrNegative refuses a bill of which a part is below zero: more was refunded than charged.
+var ErrNegative = errors.New("policy: a part of the bill is below zero")
+
+// Settle shares a bill out. The errors are money.ErrRange and ErrNegative.
+func Settle(b Bill, f Facts) (Result, error) {
+	if min(b.Total, b.Own, b.Over, b.Pre, b.Scope) < 0 {
+		return Result{}, ErrNegative
 	}
-	r.Ratio = ratio(prop)
-	r.Deductible = min(b.Scope, max(0, r.Standard-f.Used.Deductible))
-	r.PoolLimit = max(0, t.limit-f.Used.Pool)
+	t := termsOf(f)
+	r := Result{Bill: b, Inpatient: ClassOf(f.MedType) == Inpatient, Standard: t.standard, Ratio: ratio(t.ratio)}
+	if t.funds {
+		r.Deductible = min(b.Scope, max(0, t.standard-t.charged))
+		r.PoolLimit = max(0, t.limit-t.used)
+	}
 
 	var err error
 	part := func(amount money.Fen, tenThousandths int64) money.Fen {
@@ -147,7 +105,7 @@ func Settle(b Bill, f Facts) (Result, error) {
 		share, err = money.Share(amount, ratio(tenThousandths))
 		return share
 	}
-	due := part(b.Scope-r.Deductible, prop)
+	due := part(b.Scope-r.Deductible, t.ratio)
 	r.Pool = min(due, r.PoolLimit)
 	beyond := due - r.Pool
 	switch {
@@ -157,14 +115,14 @@ func Settle(b Bill, f Facts) (Result, error) {
 		r.Large = min(part(beyond, 8000), max(0, limitLarge-f.Used.Large))
 	}
 	left := b.Scope - r.Pool - r.Large - r.Serious
-	if f.Servant {
+	if f.Servant && t.funds {
 		r.Servant = min(part(left-r.Deductible, 5000), max(0, limitServant-f.Used.Servant))
 		left -= r.Servant
 	}
-	if f.Aided {
+	if f.Aided && t.funds {
 		r.Aid = min(part(left, 7000), max(0, limitAid-f.Used.Aid))
 		left -= r.Aid
-		if level == 1 {
+		if t.level == 1 {
 			r.Hospital = part(left, 1000)
 		}
 	}

@@ -68,6 +68,12 @@ func (c *Catalogue) Split(code string, quantity, price money.Decimal, approval s
 	return s, nil
 }
 
+// Negated gives the split of the row that takes s back.
+func (s Split) Negated() Split {
+	s.Total, s.Own, s.Over, s.Pre, s.Scope = -s.Total, -s.Own, -s.Over, -s.Pre, -s.Scope
+	return s
+}
+
 // less compares two decimals that are not negative, exactly.
 func less(a, b money.Decimal) bool {
 	ah, al := bits.Mul64(uint64(a.Coef), pow10(b.Scale))
