@@ -3,7 +3,6 @@ package flow
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -255,6 +254,12 @@ func TestCrowd(t *testing.T) {
 		return []mode{fine, fine, fine, fine, fine, lostOut, lostBack, notSent, delayed}[rng.IntN(9)]
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
+	var still sync.RWMutex // held for reading, time stands still
+	call := func(fn func() (gateway.Settlement, error)) (gateway.Settlement, error) {
+		still.RLock()
+		defer still.RUnlock()
+		return fn()
+	}
 	go func() {
 		defer close(stopped)
 		for {
@@ -263,10 +268,13 @@ func TestCrowd(t *testing.T) {
 				return
 			default:
 			}
-			b.clock.Advance(7e9)
-			if err := b.desk.tick(bg); err != nil {
+			if _, err := call(func() (gateway.Settlement, error) { return gateway.Settlement{}, b.desk.tick(bg) }); err != nil {
 				t.Error(err)
 			}
+			still.Lock()
+			b.desk.work.Wait()
+			b.clock.Advance(7e9)
+			still.Unlock()
 		}
 	}()
 	var wg sync.WaitGroup
@@ -276,17 +284,18 @@ func TestCrowd(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			r := bill(fmt.Sprintf("r%d", i), 2)
-			var s gateway.Settlement
-			var err error
-			for s, err = b.desk.OpenSettlement(bg, his, r); err != nil; s, err = b.desk.OpenSettlement(bg, his, r) {
+			open := func() (gateway.Settlement, error) { return b.desk.OpenSettlement(bg, his, r) }
+			s, err := call(open)
+			for ; err != nil; s, err = call(open) {
 				if code := codeOf(err); code == gateway.CodeCentreRefused || code == gateway.CodeAmounts {
 					return
 				}
-				runtime.Gosched()
+				_ = b.clock.Sleep(bg, 20e9)
 			}
 			c := gateway.ConfirmSettlement{RequestID: r.RequestID + "c", ID: s.ID, Operator: clerk, Credential: &r.Credential}
-			for settled[i], err = b.desk.ConfirmSettlement(bg, his, c); err != nil; settled[i], err = b.desk.ConfirmSettlement(bg, his, c) {
-				runtime.Gosched()
+			confirm := func() (gateway.Settlement, error) { return b.desk.ConfirmSettlement(bg, his, c) }
+			for settled[i], err = call(confirm); err != nil; settled[i], err = call(confirm) {
+				_ = b.clock.Sleep(bg, 20e9)
 			}
 		}()
 	}

@@ -45,7 +45,7 @@ type Options struct {
 // Timing holds the times of the flow. A zero member means its default.
 type Timing struct {
 	Limits        map[catalog.Limit]time.Duration // of the centre client; defaults as in package catalog
-	SettleGrace   time.Duration                   // default 1 min: absence counts when asked after limit + grace
+	SettleGrace   time.Duration                   // default 1 min: absence counts when asked after limit + grace; a message held up for half of it is not sent
 	AskEvery      time.Duration                   // default 5 s: first pause between questions, doubled each time
 	AskMost       time.Duration                   // default 10 min: longest pause between questions
 	AskTries      int                             // default 30: questions before the next remedy is tried

@@ -108,11 +108,21 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 	if err != nil {
 		return gateway.Record{}, err
 	}
-	reply := permit.Send(ctx, sealed)
+	reply := gateway.Reply{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent, Detail: "too late to send"}
+	if d.inTime(now) {
+		reply = permit.Send(ctx, sealed)
+	}
 	event := d.judge(j, rec, reply)
 	d.log.Info("transaction", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(event.Kind),
 		"cause", string(event.Cause), "detail", reply.Detail, "took", reply.Took.String())
 	return d.conclude(ctx, j, rec, event)
+}
+
+// inTime reports whether a message written down at that time may still leave. Whoever resolves it
+// counts from then; a process that was held up longer than half the grace (a slow disk, a paused
+// machine) must not send what others may by now have proved absent.
+func (d *Desk) inTime(written time.Time) bool {
+	return d.opt.Clock.Now().Sub(written) <= d.timing.SettleGrace/2
 }
 
 // prepare makes the record durable as sent: from here on the message may have left.

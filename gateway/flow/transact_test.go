@@ -311,6 +311,30 @@ func TestJournalFailingBeforeSendingAcceptsNothing(t *testing.T) {
 	}
 }
 
+// A process held up between writing and sending does not send: by then others may have proved that
+// nothing was sent.
+func TestWhatWasHeldUpTooLongIsNotSent(t *testing.T) {
+	b := newBench(t, askingRegion())
+	r := b.lowSettle("s1")
+	held := false
+	b.journal.Hook(func(point string) error {
+		if point == "written" && !held {
+			held = true
+			b.clock.Advance(31 * time.Second)
+		}
+		return nil
+	})
+	if _, err := b.desk.Transact(bg, his, r); codeOf(err) != gateway.CodeCentreUnreachable || len(b.centre.Sent("2207")) != 0 {
+		t.Fatalf("%v, %d sent", err, len(b.centre.Sent("2207")))
+	}
+	if n := b.centre.InFlight(); n != 0 {
+		t.Errorf("%d permits kept", n)
+	}
+	if got, err := b.desk.Transact(bg, his, r); err != nil || got.Outcome != "done" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 func TestLateAnswerEndsWhatRecoveryMadeUnknown(t *testing.T) {
 	b := newBench(t, askingRegion())
 	r := b.lowSettle("s1")
