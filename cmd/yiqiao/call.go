@@ -60,7 +60,9 @@ func callCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			done := working("等待应答")
 			status, answer, err := post(cmd.Context(), target+"/api/v1/"+route+"/"+args[0], key, strictjson.Append(nil, body))
+			done()
 			if err != nil {
 				return err
 			}

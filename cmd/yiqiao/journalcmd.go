@@ -262,9 +262,9 @@ func journalFsckCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer j.close()
-			p := newProgress("核对交易日志")
+			done := working("核对交易日志")
 			r, err := j.Fsck(cmd.Context())
-			p.done()
+			done()
 			if err != nil {
 				return err
 			}

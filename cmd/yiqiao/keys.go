@@ -86,7 +86,9 @@ func keysVectorsCommand(s *streams) *cobra.Command {
 			if len(ps) == 0 {
 				return fmt.Errorf("没有密码实现 %q / no such provider", provider)
 			}
+			done := working("运行测试向量")
 			r, err := vectors.Run(text, ps...)
+			done()
 			if err != nil {
 				return err
 			}

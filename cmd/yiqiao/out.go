@@ -81,41 +81,32 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// progress shows how far a long piece of work is, on a terminal only, from the second second on.
-type progress struct {
-	w     io.Writer
-	what  string
-	start time.Time
-	last  time.Time
-	shown bool
-}
-
-func newProgress(what string) *progress {
-	p := &progress{what: what, start: time.Now()}
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		p.w = os.Stderr
+// working shows on a terminal that something long is going on, from the second second on: what it
+// is and for how long. Call the function it returns when the work is done.
+func working(what string) (done func()) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return func() {}
 	}
-	return p
-}
-
-// at reports n of total done; total 0 means unknown.
-func (p *progress) at(n, total int) {
-	now := time.Now()
-	if p.w == nil || now.Sub(p.start) < 2*time.Second || now.Sub(p.last) < 200*time.Millisecond {
-		return
-	}
-	p.last, p.shown = now, true
-	if total > 0 {
-		left := time.Duration(float64(now.Sub(p.start)) / float64(max(n, 1)) * float64(total-n)).Round(time.Second)
-		fmt.Fprintf(p.w, "\r%s %d/%d (%d%%), 约剩 %s   ", p.what, n, total, 100*n/total, left)
-		return
-	}
-	fmt.Fprintf(p.w, "\r%s %d ...", p.what, n)
-}
-
-// done clears the line.
-func (p *progress) done() {
-	if p.shown {
-		fmt.Fprint(p.w, "\r\033[K")
-	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		start := time.Now()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for shown := false; ; {
+			select {
+			case <-stop:
+				if shown {
+					fmt.Fprint(os.Stderr, "\r\033[K")
+				}
+				return
+			case now := <-tick.C:
+				if d := now.Sub(start).Round(time.Second); d >= 2*time.Second {
+					fmt.Fprintf(os.Stderr, "\r%s … %s", what, d)
+					shown = true
+				}
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
 }
