@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
+	"yiqiao/gateway/flow"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/check"
 )
@@ -64,7 +66,18 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 	}
 	b.WriteString("\n`owner` says whose job it is: `his` the HIS vendor, `desk` the person at the counter, `operator` whoever runs\nthe gateway, `centre` the insurance centre. `outcome-unknown` is no failure: ask again with the same id.\n")
 	b.WriteString("\n## Findings inside `request-invalid`\n\n| code | 含义 | meaning |\n|---|---|---|\n")
-	for _, c := range check.Codes() {
+	findings := append(check.Codes(), flow.FindingCodes()...)
+	findings = append(findings, check.Meaning{Code: rest.FindingConflict, ZH: "请求号在报文和请求头中不一致", EN: "request_id and Idempotency-Key differ"},
+		check.Meaning{Code: "infno-mismatch", ZH: "报文中的交易编号与指定的不一致 (yiqiao validate)", EN: "infno in the message is not the one given (yiqiao validate)"},
+		check.Meaning{Code: "header-*", ZH: "报文头字段缺失、过长或格式不对 (yiqiao validate)", EN: "an outer member is missing, too long or malformed (yiqiao validate)"})
+	for _, k := range []struct{ kind, zh, en string }{
+		{"json-syntax", "不是规范的 JSON", "not well-formed"}, {"json-trailing", "JSON 之后还有内容", "bytes after the value"},
+		{"json-duplicate", "字段名重复", "a member name occurs twice"}, {"json-utf8", "不是 UTF-8", "not UTF-8"},
+		{"json-depth", "嵌套过深", "nested too deep"}, {"json-size", "过大", "too large"}, {"json-number", "数字过长或使用了指数", "a number too long or with an exponent"},
+	} {
+		findings = append(findings, check.Meaning{Code: k.kind, ZH: k.zh, EN: k.en})
+	}
+	for _, c := range findings {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Code, c.ZH, c.EN)
 	}
 	b.WriteString("\n## Causes of an outcome\n\n| cause | outcome | meaning |\n|---|---|---|\n")

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The figures of docs/figures.md. Each is measured beside what it is compared with, in one run; wait
+# for a quiet machine. BENCHTIME sets the settlements per case.
+set -eu
+cd "$(dirname "$0")/.."
+n=${BENCHTIME:-5000x}
+run() { echo "== $1"; shift; go test -run '^$' "$@" | grep -E '^(Benchmark|FAIL|panic)' || true; }
+run "a settlement: CPU of the gateway alone, fsyncs counted, with fsync and without" -bench '^BenchmarkSettlement$' -benchtime "$n" -timeout 60m ./cmd/yiqiao
+run "where the CPU goes" -bench '^BenchmarkShares$' -benchtime 1x ./cmd/yiqiao
+run "memory: idle, and over 100,000 settlements" -bench '^BenchmarkMemory$' -benchtime 1x -timeout 60m ./cmd/yiqiao
+run "validation of 100 rows beside gojsonschema alone" -bench '2204x100|Gojsonschema' -count 3 ./schemas/check
+run "journal: settlements and syncs by callers" -bench . -benchtime 2s ./gateway/journal
+run "cryptography: both providers, message and primitives" -bench . ./crypto/...
+run "JSON beside encoding/json" -bench . ./schemas/strictjson
+run "one message over loopback" -bench . ./gateway/centre
