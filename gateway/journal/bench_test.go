@@ -15,10 +15,28 @@ import (
 // BenchmarkWriteSettlement is the hot path of one settlement: a message id, the record before it is
 // sent, the end with the answer, and the note that the HIS was told. 1.5 KB in, 1.2 KB out.
 func BenchmarkWriteSettlement(b *testing.B) {
+	type kind struct {
+		name    string
+		options func(b *testing.B) store.Options
+	}
+	kinds := []kind{{"sqlite", func(b *testing.B) store.Options { return store.Options{Path: filepath.Join(b.TempDir(), "j.db")} }}}
+	for _, writers := range []int{1, 2, 3, 4} {
+		kinds = append(kinds, kind{fmt.Sprint("postgres-", writers), func(b *testing.B) store.Options {
+			return store.Options{DSN: servers.Schema(b), Writers: writers}
+		}})
+	}
+	for _, k := range kinds {
+		benchWriteSettlement(b, k.name, k.options)
+	}
+}
+
+func benchWriteSettlement(b *testing.B, kind string, options func(b *testing.B) store.Options) {
 	for _, mode := range []string{"full", "off"} {
 		for _, callers := range []int{1, 16, 64, 128} {
-			b.Run(fmt.Sprintf("sync=%s/callers=%d", mode, callers), func(b *testing.B) {
-				j := openAt(b, store.Options{Path: filepath.Join(b.TempDir(), "j.db"), Sync: mode})
+			b.Run(fmt.Sprintf("store=%s/sync=%s/callers=%d", kind, mode, callers), func(b *testing.B) {
+				o := options(b)
+				o.Sync = mode
+				j := openAt(b, o)
 				before := j.db.Stats()
 				var next atomic.Int64
 				var wg sync.WaitGroup

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"yiqiao/gateway"
-	"yiqiao/gateway/store"
+	"yiqiao/gateway/store/storetest"
 	"yiqiao/schemas/ident"
 )
 
 // The tests of this file run the test program again as a child: YIQIAO_TEST_CHILD says what it
-// does, YIQIAO_TEST_PATH on which file, YIQIAO_TEST_ROUND keeps its request ids apart.
+// does, YIQIAO_TEST_PATH on which file or DSN, YIQIAO_TEST_ROUND keeps its request ids apart.
 const (
 	childWhat  = "YIQIAO_TEST_CHILD"
 	childPath  = "YIQIAO_TEST_PATH"
@@ -28,13 +28,21 @@ const (
 func TestMain(m *testing.M) {
 	switch os.Getenv(childWhat) {
 	case "":
-		os.Exit(m.Run())
+		code := m.Run()
+		if err := servers.Stop(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+		os.Exit(code)
 	case "settle":
 		childSettles(os.Getenv(childPath), os.Getenv(childRound))
 	case "ids":
 		childIDs(os.Getenv(childPath))
 	}
 }
+
+// servers are the PostgreSQL servers of this test program.
+var servers storetest.Servers
 
 // loud ends a child process.
 type loud struct{}
@@ -74,7 +82,9 @@ func doneEntry(id ident.MsgID, key gateway.RequestKey, at time.Time) gateway.Ent
 
 // childSettles writes settlements for ever and says what was acknowledged.
 func childSettles(path, round string) {
-	j := openAt(loud{}, store.Options{Path: path, CheckpointPages: 40})
+	o := at(path)
+	o.CheckpointPages = 40
+	j := openAt(loud{}, o)
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
@@ -138,12 +148,16 @@ func child(t *testing.T, what, path, round string, see func(kind, id, rest strin
 // Whatever was acknowledged survives a kill at any moment (SIGKILL: no handler, no Close), nothing
 // is half there, and no message id is given twice.
 func TestKilled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "j.db")
+	t.Run("sqlite", func(t *testing.T) { testKilled(t, filepath.Join(t.TempDir(), "j.db"), 14) })
+	t.Run("postgres", func(t *testing.T) { testKilled(t, servers.Schema(t), 5) })
+}
+
+func testKilled(t *testing.T, path string, rounds int) {
 	random := rand.New(rand.NewPCG(7, 2207))
 	given := map[string]bool{}
 	sent, done := map[string]string{}, map[string]string{}
 	total := map[string]bool{}
-	for round := range 14 {
+	for round := range rounds {
 		clear(sent)
 		clear(done)
 		left := 1 + random.IntN(400)
@@ -162,7 +176,7 @@ func TestKilled(t *testing.T) {
 			left--
 			return left > 0
 		})
-		j := openAt(t, store.Options{Path: path})
+		j := openAt(t, at(path))
 		for id, key := range sent {
 			r, err := j.Record(bg, ident.MsgID(id))
 			if err != nil {
@@ -207,7 +221,7 @@ func TestKilled(t *testing.T) {
 }
 
 func childIDs(path string) {
-	j := openAt(loud{}, store.Options{Path: path})
+	j := openAt(loud{}, at(path))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -228,7 +242,11 @@ func childIDs(path string) {
 
 // Processes that share a file never give the same id.
 func TestProcessesShareIDs(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "j.db")
+	t.Run("sqlite", func(t *testing.T) { testProcessesShareIDs(t, filepath.Join(t.TempDir(), "j.db")) })
+	t.Run("postgres", func(t *testing.T) { testProcessesShareIDs(t, servers.Schema(t)) })
+}
+
+func testProcessesShareIDs(t *testing.T, path string) {
 	const processes = 3
 	var mu sync.Mutex
 	given := map[string]int{}
@@ -250,7 +268,7 @@ func TestProcessesShareIDs(t *testing.T) {
 	if len(given) != processes*8*600 {
 		t.Errorf("%d ids, want %d", len(given), processes*8*600)
 	}
-	j := openAt(t, store.Options{Path: path})
+	j := openAt(t, at(path))
 	if err := fsckClean(j.Journal); err != nil {
 		t.Error(err)
 	}

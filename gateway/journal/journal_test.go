@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"yiqiao/crypto/keys"
@@ -60,13 +61,35 @@ func openAt(t fatal, o store.Options) owned {
 	return owned{j, db}
 }
 
-func TestConformance(t *testing.T) {
-	gatewaytest.Journal(t, func(t *testing.T) gateway.Journal {
-		return openAt(t, store.Options{Path: filepath.Join(t.TempDir(), "j.db"), Sync: "off"})
+// at is the options for a file or for a DSN.
+func at(place string) store.Options {
+	if strings.HasPrefix(place, "postgres:") {
+		return store.Options{DSN: place}
+	}
+	return store.Options{Path: place}
+}
+
+// onBoth runs a test on a file and on a server; place gives a new database.
+func onBoth(t *testing.T, test func(t *testing.T, place func(*testing.T) string)) {
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "j.db") })
 	})
-	gatewaytest.DurableJournal(t, func(t *testing.T) (gateway.Journal, func(*testing.T) gateway.Journal) {
-		o := store.Options{Path: filepath.Join(t.TempDir(), "j.db")}
-		return openAt(t, o), func(t *testing.T) gateway.Journal { return openAt(t, o) }
+	t.Run("postgres", func(t *testing.T) {
+		test(t, func(t *testing.T) string { return servers.Schema(t) })
+	})
+}
+
+func TestConformance(t *testing.T) {
+	onBoth(t, func(t *testing.T, place func(*testing.T) string) {
+		gatewaytest.Journal(t, func(t *testing.T) gateway.Journal {
+			o := at(place(t))
+			o.Sync = "off"
+			return openAt(t, o)
+		})
+		gatewaytest.DurableJournal(t, func(t *testing.T) (gateway.Journal, func(*testing.T) gateway.Journal) {
+			o := at(place(t))
+			return openAt(t, o), func(t *testing.T) gateway.Journal { return openAt(t, o) }
+		})
 	})
 }
 

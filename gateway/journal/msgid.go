@@ -102,18 +102,27 @@ func (j *Journal) NextMsgID(ctx context.Context, inst ident.Institution, now tim
 func fromSeconds(n int64) time.Time { return time.Unix(n, 0).In(gateway.China) }
 
 const (
-	sqlCounter    = `SELECT second, seq FROM msgid_counter WHERE institution = $1`
-	sqlSetCounter = `INSERT INTO msgid_counter (institution, second, seq) VALUES ($1, $2, $3)
-		ON CONFLICT (institution) DO UPDATE SET second = excluded.second, seq = excluded.seq`
+	sqlCounter    = `SELECT second, seq FROM msgid_counter WHERE institution = $1 {lock}`
+	sqlNewCounter = `INSERT INTO msgid_counter (institution, second, seq) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING`
+	sqlSetCounter = `UPDATE msgid_counter SET second = $1, seq = $2 WHERE institution = $3`
 )
 
 // reserve takes numbers of the earliest second that is not before want and has some left.
 func (j *Journal) reserve(ctx context.Context, inst ident.Institution, want, size int64, k *idBlock) error {
 	var second, first, last int64
-	err := j.db.Do(ctx, func(tx *store.Tx) error {
+	err := j.db.DoLast(ctx, "counter "+string(inst), func(tx *store.Tx) error {
 		var seq int64
-		if _, err := tx.Get(sqlCounter, []any{string(inst)}, &second, &seq); err != nil {
+		found, err := tx.Get(sqlCounter, []any{string(inst)}, &second, &seq)
+		if err == nil && !found { // it may appear meanwhile
+			if _, err = tx.Exec(sqlNewCounter, string(inst)); err == nil {
+				found, err = tx.Get(sqlCounter, []any{string(inst)}, &second, &seq)
+			}
+		}
+		switch {
+		case err != nil:
 			return err
+		case !found:
+			return fmt.Errorf("journal: no counter of %s", inst)
 		}
 		switch {
 		case second < want:
@@ -122,7 +131,7 @@ func (j *Journal) reserve(ctx context.Context, inst ident.Institution, want, siz
 			second, seq = second+1, 0
 		}
 		first, last = seq+1, min(seq+size, lastSeq)
-		_, err := tx.Exec(sqlSetCounter, string(inst), second, last)
+		_, err = tx.Exec(sqlSetCounter, second, last, string(inst))
 		return err
 	})
 	if err != nil {

@@ -151,7 +151,7 @@ const (
 		ON CONFLICT DO NOTHING RETURNING seq`
 	sqlBody   = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
 	sqlEvent  = `INSERT INTO event (place, kind, at, cause, ref, note, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`
-	sqlFold   = `SELECT seq, state, version, cause FROM record WHERE id = $1`
+	sqlFold   = `SELECT seq, state, version, cause FROM record WHERE id = $1 {lock}`
 	sqlMove   = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5 WHERE seq = $6 AND version = $7`
 	sqlAnswer = `UPDATE request SET answer = $1, answered = $2 WHERE system = $3 AND id = $4 AND answer IS NULL`
 )

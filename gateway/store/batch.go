@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,23 +17,32 @@ const (
 	maxBatch   = 256  // operations in one transaction
 	maxLater   = 4096 // operations that wait for company
 	maxCulprit = 4    // failing operations taken out of a batch before it is run one by one
+	maxTries   = 8    // transactions for one operation that others keep getting in the way of
 )
 
 // Do runs fn inside a transaction and returns when it is durable, or did not happen.
 //
 // fn may be run more than once, always on a fresh transaction, never after Do has returned: it
-// must keep what it finds out in variables it sets anew each time. It runs on the database's
-// goroutine: it must not block, start goroutines or call DB. Its error (or panic, turned into an
+// must keep what it finds out in variables it sets anew each time. It runs on a goroutine of the
+// database: it must not block, start goroutines or call DB. Its error (or panic, turned into an
 // error) undoes what it did and is returned; other operations are not hurt by it.
 //
 // A ctx that ends before fn was started gives ctx.Err() and fn never runs. Afterwards Do waits for
-// the truth. gateway.ErrStorage means the storage failed: nothing was promised. When it was the
-// flush of a commit that failed, a machine that then loses power may still find it done.
-func (d *DB) Do(ctx context.Context, fn func(*Tx) error) error {
+// the truth. gateway.ErrStorage means the storage failed: nothing was promised. It may still have
+// been done: when the flush of a commit failed and the machine then loses power, or when the
+// connection to PostgreSQL was lost during a commit and the server did not come back in time to
+// say how it ended. A connection lost earlier, or a server that could be asked, is no error: Do
+// finds out and runs fn again where nothing had happened.
+func (d *DB) Do(ctx context.Context, fn func(*Tx) error) error { return d.DoLast(ctx, "", fn) }
+
+// DoLast is Do for an operation that changes a row many others want, such as a counter; row names
+// it. Within a transaction such operations come last, in the order of their rows: the row is
+// locked for as short as can be, and no two transactions wait for each other.
+func (d *DB) DoLast(ctx context.Context, row string, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := &operation{fn: fn, done: make(chan error, 1)}
+	o := &operation{fn: fn, row: row, done: make(chan error, 1)}
 	if !d.line.add(o) {
 		return errClosed()
 	}
@@ -62,6 +74,7 @@ const (
 
 type operation struct {
 	fn    func(*Tx) error
+	row   string // see DoLast
 	done  chan error
 	then  func(error)
 	state atomic.Int32
@@ -129,9 +142,12 @@ func (l *line) take(into []*operation) []*operation {
 		if len(l.queue) > 0 || l.closed {
 			into = move(into, &l.queue)
 			into = move(into, &l.later)
-			done := l.closed && len(into) == 0
+			more := l.closed || len(l.queue) > 0
 			l.mu.Unlock()
-			if done {
+			if more {
+				l.nudge() // another lane
+			}
+			if len(into) == 0 {
 				return nil
 			}
 			return into
@@ -151,75 +167,98 @@ func move(into []*operation, from *[]*operation) []*operation {
 	return into
 }
 
-func (d *DB) batcher() {
-	defer close(d.stopped)
-	defer d.tx.drop()
+// lane runs batches of operations one after the other, on a connection of its own.
+type lane struct {
+	d  *DB
+	tx Tx
+}
+
+func (l *lane) run() {
+	defer l.d.lanes.Done()
+	defer l.tx.drop()
 	room := make([]*operation, 0, maxBatch)
 	for {
-		batch := d.line.take(room[:0])
+		batch := l.d.line.take(room[:0])
 		if batch == nil {
 			return
 		}
-		d.run(batch)
+		l.batch(batch)
 		clear(batch)
-		d.checkpoint()
+		l.d.engine.rest(&l.tx)
 	}
 }
 
-// run brings every operation of a batch to its answer.
-func (d *DB) run(batch []*operation) {
+// batch brings every operation of a batch to its answer.
+func (l *lane) batch(batch []*operation) {
 	todo := batch[:0]
+	shared := false
 	for _, o := range batch {
 		if o.state.CompareAndSwap(waiting, started) {
 			todo = append(todo, o)
+			shared = shared || o.row != ""
 		}
 	}
+	if shared {
+		slices.SortStableFunc(todo, func(a, b *operation) int { return strings.Compare(a.row, b.row) })
+	}
 	var culprits []*operation
+	lost := false
 	for len(todo) > 0 {
-		bad, err := d.try(todo)
+		bad, err := l.try(todo)
 		switch {
 		case err == nil:
-			d.answer(todo)
+			l.answer(todo)
 			todo = nil
-		case len(todo) == 1 || bad == noBegin:
-			d.fail(todo, err)
+		case bad == noLine && !lost:
+			lost = true // nothing happened; once more on a new connection
+		case bad < 0 && bad != noCommit:
+			fail(todo, err)
 			todo = nil
-		case bad == noCommit || len(culprits) == maxCulprit:
-			d.singly(todo)
+		case len(todo) == 1, bad == noCommit, len(culprits) == maxCulprit:
+			if len(todo) == 1 && !inTheWay(err) {
+				fail(todo, err)
+			} else {
+				l.singly(todo)
+			}
 			todo = nil
 		default:
 			culprits = append(culprits, todo[bad])
 			todo = append(todo[:bad], todo[bad+1:]...)
 		}
 	}
-	d.singly(culprits)
+	l.singly(culprits)
 }
 
 // singly runs operations in a transaction each, so that none suffers for another.
-func (d *DB) singly(ops []*operation) {
+func (l *lane) singly(ops []*operation) {
 	for i := range ops {
 		one := ops[i : i+1]
-		bad, err := d.try(one)
+		bad, err := l.try(one)
+		for n := 1; n < maxTries && err != nil && (inTheWay(err) || bad == noLine); n++ {
+			bad, err = l.try(one)
+		}
 		switch {
 		case err == nil:
-			d.answer(one)
-		case bad == noBegin:
-			d.fail(ops[i:], err)
+			l.answer(one)
+		case bad < 0 && bad != noCommit:
+			fail(ops[i:], err)
 			return
+		case inTheWay(err):
+			fail(one, mustStorage(err))
 		default:
-			d.fail(one, err)
+			fail(one, err)
 		}
 	}
 }
 
-func (d *DB) answer(ops []*operation) {
-	d.stats.operations.Add(int64(len(ops)))
+func (l *lane) answer(ops []*operation) {
+	l.d.stats.operations.Add(int64(len(ops)))
 	for _, o := range ops {
 		o.answer(o.err)
 	}
 }
 
-func (d *DB) fail(ops []*operation, err error) {
+func fail(ops []*operation, err error) {
 	for _, o := range ops {
 		o.answer(err)
 	}
@@ -228,46 +267,63 @@ func (d *DB) fail(ops []*operation, err error) {
 // What try blames when it is not one of the operations.
 const (
 	noBegin  = -1 // the transaction could not be opened; another will not fare better
-	noCommit = -2
+	noCommit = -2 // it was refused when it was to be made durable
+	noLine   = -3 // the connection was lost before anything was durable
+	noIdea   = -4 // the connection was lost and it is not known what happened
 )
 
 // try runs operations in one transaction. When err is nil they are committed and each has its own
-// answer in its err. Otherwise nothing happened and bad is the place of the operation at fault,
-// noBegin or noCommit.
-func (d *DB) try(ops []*operation) (bad int, err error) {
-	if err := d.tx.begin(); err != nil {
-		d.health.note(err)
+// answer in its err. Otherwise bad is the place of the operation at fault, or one of the constants
+// above, and nothing happened unless it is noIdea.
+func (l *lane) try(ops []*operation) (bad int, err error) {
+	if err := l.tx.begin(len(ops) > 1); err != nil {
+		l.d.health.note(err)
 		return noBegin, err
 	}
 	for i, o := range ops {
-		d.tx.changed = false
-		o.err = call(o.fn, &d.tx)
-		if d.tx.broken == nil && (o.err == nil || !d.tx.changed) {
+		l.tx.changed = false
+		o.err = call(o.fn, &l.tx)
+		if l.tx.broken == nil && l.tx.spoiled == nil && (o.err == nil || !l.tx.changed) {
 			continue // done, or refused before it changed anything
 		}
-		err := o.err
-		if d.tx.broken != nil {
-			err = d.tx.broken // also when the operation kept it to itself
-			d.health.note(err)
+		err, bad := o.err, i
+		switch {
+		case l.tx.broken != nil: // also when the operation kept it to itself
+			err = l.tx.broken
+			if l.tx.lost {
+				bad = noLine
+			} else {
+				l.d.health.note(err)
+			}
+		case err == nil || inTheWay(l.tx.spoiled):
+			err = l.tx.spoiled
 		}
-		d.undo()
-		return i, err
+		l.undo()
+		return bad, err
 	}
-	pages, err := d.tx.commit()
-	if err != nil {
-		d.health.note(err)
-		d.undo()
-		return noCommit, err
+	wrote, err := l.tx.commit()
+	switch {
+	case err == nil:
+		if wrote {
+			l.d.health.written()
+			l.d.stats.commits.Add(1)
+		}
+		return 0, nil
+	case errors.Is(err, errUnsure):
+		bad = noIdea
+	case errors.Is(err, errUndone):
+		bad = noLine
+	default:
+		bad = noCommit
 	}
-	if pages > 0 {
-		d.committed(pages)
-	}
-	return 0, nil
+	l.d.health.note(err)
+	l.undo()
+	return bad, err
 }
 
-func (d *DB) undo() {
-	d.stats.rollbacks.Add(1)
-	d.tx.rollback()
+func (l *lane) undo() {
+	l.d.stats.rollbacks.Add(1)
+	l.tx.rollback()
 }
 
 // call runs an operation; a panic becomes an error. What it panicked with is named only when it is

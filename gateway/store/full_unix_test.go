@@ -17,19 +17,6 @@ import (
 	"yiqiao/gateway"
 )
 
-const fullChild = "YIQIAO_TEST_FULL_DISK"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(fullChild); path != "" {
-		if err := fullDisk(path); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
 // TestDiskFull runs in a process of its own, whose files may not grow beyond a size.
 func TestDiskFull(t *testing.T) {
 	cmd := exec.Command(os.Args[0])

@@ -2,15 +2,8 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 	"sync"
-
-	"yiqiao/gateway"
 )
-
-// probeSize is how much Health writes: more than any one settlement needs.
-const probeSize = 64 << 10
 
 // healthState is what the last writes have shown.
 type healthState struct {
@@ -45,39 +38,19 @@ func (h *healthState) proved() bool {
 
 // Health is nil when a write would be accepted now, gateway.ErrStorage when not, ctx.Err() when it
 // could not be found out in time. When nothing was written since the last call, or a write failed,
-// it makes one itself, of 64 KiB; so a database that has recovered is found healthy without a
-// restart. It also looks at the free space of the volume.
+// it makes one itself; so a database that has recovered is found healthy without a restart. Of a
+// SQLite file's volume it looks at the free space too.
 func (d *DB) Health(ctx context.Context) error {
 	if d.closed.Load() {
 		return errClosed()
 	}
-	if d.o.MinFree > 0 {
-		free, err := d.o.FreeSpace(filepath.Dir(d.o.Path))
-		if err != nil {
-			return fmt.Errorf("%w: free space: %w", gateway.ErrStorage, err)
-		}
-		if free < uint64(d.o.MinFree) {
-			return fmt.Errorf("%w: %d bytes free, want %d", gateway.ErrStorage, free, d.o.MinFree)
-		}
+	if err := d.engine.ready(); err != nil {
+		return err
 	}
 	if d.health.proved() {
 		return nil
 	}
-	err := d.Do(ctx, probe)
+	err := d.Do(ctx, d.engine.probe)
 	d.health.proved() // the probe itself proves nothing to the next call
-	return err
-}
-
-// probe writes the new filler before it removes the old one, so that as much again stays free for
-// real work when the database can not grow.
-func probe(tx *Tx) error {
-	var last int64
-	if _, err := tx.Get("SELECT COALESCE(MAX(id), 0) FROM probe", nil, &last); err != nil {
-		return err
-	}
-	if _, err := tx.Exec("INSERT INTO probe (id, filler) VALUES ($1, $2)", last+1, make([]byte, probeSize)); err != nil {
-		return err
-	}
-	_, err := tx.Exec("DELETE FROM probe WHERE id <= $1", last)
 	return err
 }

@@ -121,8 +121,10 @@ func TestHealthLooksAtFreeSpace(t *testing.T) {
 }
 
 // Health writes only when nothing else has.
-func TestHealthProbesWhenIdle(t *testing.T) {
-	d := openAt(t, Options{})
+func TestHealthProbesWhenIdle(t *testing.T) { onBoth(t, testHealthProbesWhenIdle) }
+
+func testHealthProbesWhenIdle(t *testing.T, o Options) {
+	d := openAt(t, o)
 	commits := func(what string, want int64, do func() error) {
 		t.Helper()
 		before := d.Stats().Commits

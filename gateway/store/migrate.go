@@ -20,18 +20,14 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// dialect is what the kinds of database do not have in common.
+// dialect is how a kind of database wants its SQL. In migrations {bytes} is a column of bytes,
+// {serial} a key the database counts up (nothing is ever deleted) and {key} a whole-number key.
 type dialect struct {
-	name   string // in file names
-	tokens *strings.Replacer
+	name    string // in file names
+	columns *strings.Replacer
+	locks   *strings.Replacer // see Tx
+	alone   string            // lets one process at a time make tables; held to the end of the transaction
 }
-
-// {bytes}: a column of bytes; {serial}: a key the database counts up (nothing is ever deleted); {key}: a whole-number key.
-var sqliteDialect = dialect{"sqlite", strings.NewReplacer(
-	"{bytes}", "BLOB",
-	"{serial}", "INTEGER PRIMARY KEY",
-	"{key}", "INTEGER PRIMARY KEY",
-)}
 
 type migration struct {
 	version    int64
@@ -45,7 +41,9 @@ func migrations(files fs.FS, dl dialect) ([]migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, func(a, b string) int { // the common part first
+		return strings.Compare(strings.TrimSuffix(a, ".sql"), strings.TrimSuffix(b, ".sql"))
+	})
 	var out []migration
 	for _, n := range names {
 		base := strings.TrimSuffix(strings.TrimPrefix(n, "migrations/"), ".sql")
@@ -71,12 +69,12 @@ func migrations(files fs.FS, dl dialect) ([]migration, error) {
 			return nil, fmt.Errorf("store: migration %s has no common part", n)
 		}
 		m := &out[version-1]
-		m.statements = append(m.statements, statements(dl.tokens.Replace(string(text)))...)
+		m.statements = append(m.statements, statements(dl.columns.Replace(string(text)))...)
 	}
 	return out, nil
 }
 
-// statements cuts a file apart. A statement that holds others (a trigger) ends at "END;".
+// statements cuts a file apart. A statement that holds others (a trigger with BEGIN) ends at "END;".
 func statements(text string) []string {
 	var out []string
 	var b strings.Builder
@@ -87,7 +85,7 @@ func statements(text string) []string {
 			continue
 		}
 		b.WriteString(line)
-		if strings.HasPrefix(t, "CREATE TRIGGER") {
+		if strings.HasPrefix(t, "CREATE TRIGGER") && strings.HasSuffix(t, "BEGIN") {
 			inside = true
 		}
 		if strings.HasSuffix(t, ";") && (!inside || strings.HasSuffix(t, "END;")) {
@@ -109,16 +107,20 @@ func migrate(ctx context.Context, db *sql.DB, dl dialect) error {
 	if err != nil {
 		return err
 	}
-	return apply(ctx, db, list)
+	return apply(ctx, db, dl, list)
 }
 
-func apply(ctx context.Context, db *sql.DB, list []migration) error {
-	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (
-		version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)`); err != nil {
+func apply(ctx context.Context, db *sql.DB, dl dialect, list []migration) error {
+	first := func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (
+			version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)`)
+		return err
+	}
+	if err := alone(ctx, db, dl, first); err != nil {
 		return storageError(fmt.Errorf("store: schema_version: %w", err))
 	}
 	for _, m := range list {
-		if err := m.apply(ctx, db); err != nil {
+		if err := m.apply(ctx, db, dl); err != nil {
 			return storageError(fmt.Errorf("store: migration %d %s: %w", m.version, m.name, err))
 		}
 	}
@@ -132,36 +134,43 @@ func apply(ctx context.Context, db *sql.DB, list []migration) error {
 	return nil
 }
 
-func (m migration) apply(ctx context.Context, db *sql.DB) (err error) {
-	var seen int64
-	err = db.QueryRowContext(ctx, "SELECT version FROM schema_version WHERE version = $1", m.version).Scan(&seen)
-	if err == nil || !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
+// alone runs fn in a transaction while no other process makes tables.
+func alone(ctx context.Context, db *sql.DB, dl dialect, fn func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, tx.Rollback())
-		}
-	}()
-	// The transaction holds the write lock: another process may have done it meanwhile.
-	err = tx.QueryRowContext(ctx, "SELECT version FROM schema_version WHERE version = $1", m.version).Scan(&seen)
+	if dl.alone != "" {
+		_, err = tx.ExecContext(ctx, dl.alone)
+	}
 	if err == nil {
-		return tx.Rollback()
+		err = fn(tx)
 	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	for _, s := range m.statements {
-		if _, err = tx.ExecContext(ctx, s); err != nil {
-			return err
-		}
-	}
-	if _, err = tx.ExecContext(ctx, "INSERT INTO schema_version (version, name) VALUES ($1, $2)", m.version, m.name); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
+}
+
+func (m migration) apply(ctx context.Context, db *sql.DB, dl dialect) error {
+	const look = "SELECT version FROM schema_version WHERE version = $1"
+	var seen int64
+	err := db.QueryRowContext(ctx, look, m.version).Scan(&seen)
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return alone(ctx, db, dl, func(tx *sql.Tx) error {
+		// Another process may have done it meanwhile.
+		err := tx.QueryRowContext(ctx, look, m.version).Scan(&seen)
+		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		for _, s := range m.statements {
+			if _, err := tx.ExecContext(ctx, s); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO schema_version (version, name) VALUES ($1, $2)", m.version, m.name)
+		return err
+	})
 }

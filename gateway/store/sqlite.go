@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,11 +18,52 @@ import (
 
 const (
 	driverName = "sqlite"
-	beginSQL   = "BEGIN IMMEDIATE"
-	checkSQL   = "PRAGMA integrity_check(100)"
+
+	// probeSize is how much Health writes: more than any one settlement needs.
+	probeSize = 64 << 10
 )
 
-var errDropped = driver.ErrBadConn
+var sqliteDialect = dialect{
+	name: "sqlite",
+	columns: strings.NewReplacer(
+		"{bytes}", "BLOB",
+		"{serial}", "INTEGER PRIMARY KEY",
+		"{key}", "INTEGER PRIMARY KEY",
+	),
+	locks: strings.NewReplacer("{lock}", "", "{free}", ""),
+}
+
+// sqliteFile is the engine of a file. It has one lane.
+type sqliteFile struct {
+	d        *DB
+	toCopy   int  // pages in the write-ahead log that wait for a checkpoint
+	restarts bool // the next commit begins the write-ahead log anew
+}
+
+func (d *DB) openSQLite(ctx context.Context) error {
+	d.engine = &sqliteFile{d: d}
+	f, err := os.OpenFile(d.o.Path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrStorage, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrStorage, err)
+	}
+	if d.writer, err = sql.Open(driverName, d.o.dsn(false)); err != nil {
+		return storageError(err)
+	}
+	d.writer.SetMaxOpenConns(1)
+	if d.reader, err = sql.Open(driverName, d.o.dsn(true)); err != nil {
+		return storageError(err)
+	}
+	if err := toWAL(ctx, d.writer); err != nil {
+		return err
+	}
+	return migrate(ctx, d.writer, sqliteDialect)
+}
+
+func (e *sqliteFile) text(query string) string { return sqliteDialect.locks.Replace(query) }
+func (e *sqliteFile) poisons() bool            { return false }
 
 // dsn is how the file is opened. Automatic checkpoints are off: the batcher makes them itself,
 // where they can be counted and do not fall into the middle of somebody's commit.
@@ -73,56 +114,6 @@ func toWAL(ctx context.Context, db *sql.DB) error {
 	return last
 }
 
-// code is the driver's number of an error, 0 when it is not the driver's.
-func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return 0
-}
-
-// IsUnique reports whether a statement failed because a key is taken.
-func IsUnique(err error) bool {
-	switch code(err) {
-	case lib.SQLITE_CONSTRAINT_UNIQUE, lib.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return true
-	}
-	return false
-}
-
-func isStorage(err error) bool { return errors.Is(err, gateway.ErrStorage) }
-
-// storageError marks what the storage is to blame for: disk full, read-only, input and output,
-// damage, a lock that was not given up. Everything else is left alone.
-func storageError(err error) error {
-	if err == nil || isStorage(err) {
-		return err
-	}
-	switch code(err) & 0xff {
-	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB,
-		lib.SQLITE_CANTOPEN, lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_PERM, lib.SQLITE_NOMEM,
-		lib.SQLITE_PROTOCOL, lib.SQLITE_NOLFS:
-		return fmt.Errorf("%w: %w", gateway.ErrStorage, err)
-	}
-	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
-		return fmt.Errorf("%w: %w", gateway.ErrStorage, err)
-	}
-	return err
-}
-
-// mustStorage is for statements that can fail for no other reason.
-func mustStorage(err error) error {
-	if isStorage(err) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", gateway.ErrStorage, err)
-}
-
-// noTransaction reports that a ROLLBACK had nothing to do: SQLite ends a transaction by itself when
-// the disk is full.
-func noTransaction(err error) bool { return code(err) == lib.SQLITE_ERROR }
-
 // pagesWritten is how many pages a connection has written into the log so far.
 func pagesWritten(c *sql.Conn) (n int, err error) {
 	err = c.Raw(func(dc any) error {
@@ -136,48 +127,117 @@ func pagesWritten(c *sql.Conn) (n int, err error) {
 	return n, err
 }
 
-// committed counts a transaction that wrote pages.
-func (d *DB) committed(pages int) {
-	d.health.written()
-	d.stats.commits.Add(1)
-	d.toCopy += pages
-	if d.o.Sync == "off" {
-		return
-	}
-	d.stats.syncs.Add(1)
-	if d.restarts {
-		d.restarts = false
-		d.stats.syncs.Add(1)
-	}
+func (e *sqliteFile) connected(t *Tx) (err error) {
+	t.pages, err = pagesWritten(t.conn)
+	return err
 }
 
-// checkpoint moves the log into the database file when it has grown long. It does not wait for
-// readers: what they still need stays for the next time. A failure is no loss and is left to the
-// next write to find.
-func (d *DB) checkpoint() {
-	if d.toCopy < d.o.CheckpointPages || d.tx.conn == nil {
+func (e *sqliteFile) begin(t *Tx, _ bool) error { return t.plain("BEGIN IMMEDIATE") }
+
+func (e *sqliteFile) commit(t *Tx) (wrote bool, err error) {
+	if err := t.plain("COMMIT"); err != nil {
+		return false, err
+	}
+	now, err := pagesWritten(t.conn)
+	if err != nil {
+		now = t.pages + 1 // it is committed; only the count is not known
+	}
+	n := int(int32(now) - int32(t.pages)) // the counter has 32 bits
+	t.pages = now
+	if n <= 0 {
+		return false, nil
+	}
+	e.toCopy += n
+	if e.d.o.Sync == "off" {
+		return true, nil
+	}
+	e.d.stats.syncs.Add(1)
+	if e.restarts {
+		e.restarts = false
+		e.d.stats.syncs.Add(1)
+	}
+	return true, nil
+}
+
+// rollback: SQLite ends a transaction by itself when the disk is full; then there is none.
+func (e *sqliteFile) rollback(t *Tx) error {
+	if err := t.plain("ROLLBACK"); err != nil && code(err) != lib.SQLITE_ERROR {
+		return err
+	}
+	if now, err := pagesWritten(t.conn); err == nil {
+		t.pages = now
+	}
+	return nil
+}
+
+// ready looks at the free space of the volume.
+func (e *sqliteFile) ready() error {
+	o := &e.d.o
+	if o.MinFree <= 0 {
+		return nil
+	}
+	free, err := o.FreeSpace(filepath.Dir(o.Path))
+	if err != nil {
+		return fmt.Errorf("%w: free space: %w", gateway.ErrStorage, err)
+	}
+	if free < uint64(o.MinFree) {
+		return fmt.Errorf("%w: %d bytes free, want %d", gateway.ErrStorage, free, o.MinFree)
+	}
+	return nil
+}
+
+// probe writes 64 KiB, the new filler before it removes the old one, so that as much again stays
+// free for real work when the database can not grow.
+func (e *sqliteFile) probe(t *Tx) error {
+	var last int64
+	if _, err := t.Get("SELECT COALESCE(MAX(id), 0) FROM probe", nil, &last); err != nil {
+		return err
+	}
+	if _, err := t.Exec("INSERT INTO probe (id, filler) VALUES ($1, $2)", last+1, make([]byte, probeSize)); err != nil {
+		return err
+	}
+	_, err := t.Exec("DELETE FROM probe WHERE id <= $1", last)
+	return err
+}
+
+func (e *sqliteFile) check(ctx context.Context, d *DB) (problems []string, err error) {
+	list, err := d.lines(ctx, "PRAGMA integrity_check(100)")
+	for _, line := range list {
+		if line != "ok" {
+			problems = append(problems, line)
+		}
+	}
+	return problems, err
+}
+
+// rest moves the log into the database file when it has grown long. It does not wait for readers:
+// what they still need stays for the next time. A failure is no loss and is left to the next write
+// to find.
+func (e *sqliteFile) rest(t *Tx) {
+	most := e.d.o.CheckpointPages
+	if e.toCopy < most || t.conn == nil {
 		return
 	}
 	var busy, logged, copied int
-	row := d.tx.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
+	row := t.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
 	if err := row.Scan(&busy, &logged, &copied); err != nil {
-		d.health.note(storageError(err))
-		d.toCopy = d.o.CheckpointPages / 2 // not again at once
+		e.d.health.note(storageError(err))
+		e.toCopy = most / 2 // not again at once
 		return
 	}
-	d.stats.checkpoints.Add(1)
+	e.d.stats.checkpoints.Add(1)
 	whole := copied == logged
 	if whole {
-		d.toCopy = 0
+		e.toCopy = 0
 	} else {
-		d.toCopy = d.o.CheckpointPages / 2
+		e.toCopy = most / 2
 	}
-	if d.o.Sync == "off" {
+	if e.d.o.Sync == "off" {
 		return
 	}
-	d.stats.syncs.Add(1)
+	e.d.stats.syncs.Add(1)
 	if whole {
-		d.stats.syncs.Add(1)
-		d.restarts = true
+		e.d.stats.syncs.Add(1)
+		e.restarts = true
 	}
 }

@@ -11,25 +11,39 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"yiqiao/gateway"
 )
 
-// Options of a database. The zero value of each field but Path is a good choice.
+// Options of a database. Either Path or DSN is given; the zero value of every other field is a good
+// choice.
 type Options struct {
 	// Path of the SQLite file. It is created, readable by its owner only, when it is not there; its
 	// folder must be there.
 	Path string
+	// DSN names a PostgreSQL database (version 13 or later), as libpq writes it:
+	// postgres://user@host:5432/name?sslmode=verify-full. The tables are made in the first schema of
+	// its search_path, which must be there. Between here and the server may be nothing that gives
+	// one connection to several clients in turn.
+	DSN string
+	// Password of the DSN's user, kept out of the DSN. Default: the one in the DSN, or what libpq
+	// would take from its environment.
+	Password string
 	// Sync is "full" (default): every commit is flushed to the disk, or "off": the operating
 	// system decides, for tests and measurements only.
 	Sync string
-	// BusyWait is how long a write waits for another process that is writing. Default 5 s.
+	// BusyWait is how long a write waits for another that is in its way. Default 5 s.
 	BusyWait time.Duration
+	// Dial is how long making a connection to PostgreSQL may take. Default 3 s.
+	Dial time.Duration
+	// Timeout is how long one transaction on PostgreSQL may take, and how long a commit whose
+	// connection was lost is asked after. Default 10 s.
+	Timeout time.Duration
+	// Writers is how many transactions may be under way at once on PostgreSQL; SQLite has one.
+	// Default 2.
+	Writers int
 	// Readers is how many reads may run at once. Default 4.
 	Readers int
 	// CheckpointPages is how many pages may gather in the write-ahead log before they are moved
@@ -42,74 +56,81 @@ type Options struct {
 	FreeSpace func(folder string) (uint64, error)
 }
 
-// DB is an open database. Safe for concurrent use. Open starts one goroutine, Close stops it.
+// DB is an open database. Safe for concurrent use. Open starts one goroutine for each writer, Close
+// stops them.
 type DB struct {
-	o       Options
-	writer  *sql.DB
-	reader  *sql.DB
-	reads   stmtCache
-	line    line
-	tx      Tx // of the batcher alone
-	stopped chan struct{}
-	closing sync.Once
-	closed  atomic.Bool
-	endErr  error
+	o        Options
+	engine   engine
+	writer   *sql.DB
+	reader   *sql.DB
+	snapshot *sql.TxOptions
+	reads    stmtCache
+	line     line
+	lanes    sync.WaitGroup
+	closing  sync.Once
+	closed   atomic.Bool
+	endErr   error
 
-	stats    counters
-	health   healthState
-	toCopy   int  // pages in the write-ahead log that wait for a checkpoint; batcher alone
-	restarts bool // the next commit begins the write-ahead log anew; batcher alone
+	stats  counters
+	health healthState
 }
 
 // Open opens or creates the database and brings its tables up to date. ctx limits the opening only.
-// The error is gateway.ErrStorage when the file can not be used, another when the options or the
-// version of the tables are wrong.
+// The error is gateway.ErrStorage when the file or the server can not be used, another when the
+// options or the version of the tables are wrong.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(o.Path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", gateway.ErrStorage, err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("%w: %w", gateway.ErrStorage, err)
-	}
-	d := &DB{o: o, stopped: make(chan struct{})}
+	d := &DB{o: o}
 	d.line.wake = make(chan struct{}, 1)
-	if d.writer, err = sql.Open(driverName, o.dsn(false)); err != nil {
-		return nil, storageError(err)
+	open := d.openSQLite
+	if o.DSN != "" {
+		open = d.openPostgres
 	}
-	d.writer.SetMaxOpenConns(1)
-	if d.reader, err = sql.Open(driverName, o.dsn(true)); err != nil {
-		return nil, errors.Join(storageError(err), d.writer.Close())
+	if err := open(ctx); err != nil {
+		return nil, errors.Join(err, closeAll(d.reader, d.writer))
+	}
+	if err := d.reader.PingContext(ctx); err != nil {
+		return nil, errors.Join(storageError(err), closeAll(d.reader, d.writer))
 	}
 	d.reader.SetMaxOpenConns(o.Readers)
 	d.reader.SetMaxIdleConns(o.Readers)
-	d.reads.prepare = d.reader.PrepareContext
-	d.tx.db = d
-	if err := toWAL(ctx, d.writer); err != nil {
-		return nil, errors.Join(err, d.reader.Close(), d.writer.Close())
+	d.reads.prepare = func(ctx context.Context, query string) (*sql.Stmt, error) {
+		return d.reader.PrepareContext(ctx, d.engine.text(query))
 	}
-	if err := migrate(ctx, d.writer, sqliteDialect); err != nil {
-		return nil, errors.Join(err, d.reader.Close(), d.writer.Close())
+	for range o.Writers {
+		l := &lane{d: d}
+		l.tx.db = d
+		d.lanes.Add(1)
+		go l.run()
 	}
-	if err := d.reader.PingContext(ctx); err != nil {
-		return nil, errors.Join(storageError(err), d.reader.Close(), d.writer.Close())
-	}
-	go d.batcher()
 	return d, nil
 }
 
+func closeAll(handles ...*sql.DB) error {
+	var errs []error
+	for _, h := range handles {
+		if h != nil {
+			errs = append(errs, h.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (o *Options) complete() error {
-	if o.Path == "" {
-		return errors.New("store: no path")
+	switch {
+	case (o.Path == "") == (o.DSN == ""):
+		return errors.New("store: wants either a path or a DSN")
+	case o.Path != "":
+		path, err := filepath.Abs(o.Path)
+		if err != nil {
+			return fmt.Errorf("store: path: %w", err)
+		}
+		o.Path, o.Writers = path, 1
+	case o.Writers <= 0:
+		o.Writers = 2
 	}
-	path, err := filepath.Abs(o.Path)
-	if err != nil {
-		return fmt.Errorf("store: path: %w", err)
-	}
-	o.Path = path
 	switch o.Sync {
 	case "":
 		o.Sync = "full"
@@ -119,6 +140,12 @@ func (o *Options) complete() error {
 	}
 	if o.BusyWait <= 0 {
 		o.BusyWait = 5 * time.Second
+	}
+	if o.Dial <= 0 {
+		o.Dial = 3 * time.Second
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
 	}
 	if o.Readers <= 0 {
 		o.Readers = 4
@@ -135,12 +162,12 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// Close runs what was handed in, stops the goroutine and closes the files. Later calls of any
+// Close runs what was handed in, stops the goroutines and closes the files or connections. Later calls of any
 // method are gateway.ErrStorage. It may be repeated and gives the same answer.
 func (d *DB) Close() error {
 	d.closing.Do(func() {
 		d.line.close()
-		<-d.stopped
+		d.lanes.Wait()
 		d.closed.Store(true)
 		d.reads.close()
 		d.endErr = errors.Join(d.reader.Close(), d.writer.Close())
@@ -157,7 +184,8 @@ type Stats struct {
 	// Syncs is how often the disk was asked to flush after Open: for every commit one; for every
 	// checkpoint one of the log before and, when it reached the end of the log, one of the
 	// database file after, and then one more when the next commit begins the log anew. With Sync
-	// "off" it is 0. Opening and closing, a handful, are not counted.
+	// "off" it is 0. Opening and closing, a handful, are not counted. PostgreSQL flushes on its own
+	// machine and for several commits at once; there it is the number of commits that waited.
 	//
 	// Held against strace -f -e trace=fsync,fdatasync (SQLite 3.53.4, Linux, ext4), a caller writing
 	// 3 KB at a time; counted here and seen there were the same:

@@ -17,7 +17,7 @@ var bg = context.Background()
 
 func openAt(t *testing.T, o Options) *DB {
 	t.Helper()
-	if o.Path == "" {
+	if o.Path == "" && o.DSN == "" {
 		o.Path = filepath.Join(t.TempDir(), "a.db")
 	}
 	d, err := Open(bg, o)
@@ -102,9 +102,10 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestNewerDatabaseIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
-	d := openAt(t, Options{Path: path})
+func TestNewerDatabaseIsRefused(t *testing.T) { onBoth(t, testNewerDatabaseIsRefused) }
+
+func testNewerDatabaseIsRefused(t *testing.T, o Options) {
+	d := openAt(t, o)
 	err := d.Do(bg, func(tx *Tx) error {
 		_, err := tx.Exec("INSERT INTO schema_version (version, name) VALUES (9999, 'later')")
 		return err
@@ -115,7 +116,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(bg, Options{Path: path}); err == nil || errors.Is(err, gateway.ErrStorage) {
+	if _, err := Open(bg, o); err == nil || errors.Is(err, gateway.ErrStorage) {
 		t.Errorf("open of a newer database: %v", err)
 	}
 }
@@ -133,23 +134,24 @@ func TestMigrationIsAtomic(t *testing.T) {
 	if _, err := db.Exec("PRAGMA query_only(0)"); err != nil {
 		t.Fatal(err)
 	}
-	if err := apply(bg, db, append(next, m)); err == nil {
+	if err := apply(bg, db, sqliteDialect, append(next, m)); err == nil {
 		t.Fatal("a migration with nonsense in it went through")
 	}
 	m.statements[1] = "CREATE TABLE other (id BIGINT)"
 	for range 2 {
-		if err := apply(bg, db, append(next, m)); err != nil {
+		if err := apply(bg, db, sqliteDialect, append(next, m)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestTwoProcessesMayMigrate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
+func TestTwoProcessesMayMigrate(t *testing.T) { onBoth(t, testTwoProcessesMayMigrate) }
+
+func testTwoProcessesMayMigrate(t *testing.T, o Options) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			d, err := Open(bg, Options{Path: path})
+			d, err := Open(bg, o)
 			if err != nil {
 				t.Error(err)
 				return
@@ -200,8 +202,16 @@ func waitFor(d *DB, n int) {
 	}
 }
 
-func TestOneCommitForMany(t *testing.T) {
-	d := openAt(t, Options{})
+// onBoth runs a test on a file and on a server, with one lane.
+func onBoth(t *testing.T, test func(t *testing.T, o Options)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, Options{Path: filepath.Join(t.TempDir(), "a.db")}) })
+	t.Run("postgres", func(t *testing.T) { test(t, Options{DSN: servers.Schema(t), Writers: 1}) })
+}
+
+func TestOneCommitForMany(t *testing.T) { onBoth(t, testOneCommitForMany) }
+
+func testOneCommitForMany(t *testing.T, o Options) {
+	d := openAt(t, o)
 	before := d.Stats()
 	open := gate(t, d)
 	const n = 100
@@ -228,8 +238,8 @@ func TestOneCommitForMany(t *testing.T) {
 // Operations that fail, panic, hide a failure or were called off do not hurt those beside them.
 func TestBadCompany(t *testing.T) {
 	for _, bad := range []int{1, 3, 20} {
-		t.Run(fmt.Sprint(bad, " bad"), func(t *testing.T) {
-			d := openAt(t, Options{})
+		onBoth(t, func(t *testing.T, o Options) {
+			d := openAt(t, o)
 			if err := d.Do(bg, insert("taken")); err != nil {
 				t.Fatal(err)
 			}
@@ -257,6 +267,10 @@ func TestBadCompany(t *testing.T) {
 				},
 				func(int) (func(*Tx) error, func(error) bool) { // panics by itself
 					return func(*Tx) error { var m map[string]int; m["x"]++; return nil }, func(err error) bool { return err != nil }
+				},
+				func(i int) (func(*Tx) error, func(error) bool) { // a statement fails and it says nothing of it
+					hidden := func(tx *Tx) error { _ = insert("taken")(tx); return nil }
+					return hidden, func(err error) bool { return (err != nil) == (o.DSN != "") }
 				},
 			}
 			open := gate(t, d)
@@ -286,8 +300,10 @@ func TestBadCompany(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
-	d := openAt(t, Options{})
+func TestCancelled(t *testing.T) { onBoth(t, testCancelled) }
+
+func testCancelled(t *testing.T, o Options) {
+	d := openAt(t, o)
 	open := gate(t, d)
 	ctx, cancel := context.WithCancel(bg)
 	result := make(chan error, 1)
@@ -315,9 +331,10 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-func TestLater(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.db")
-	d := openAt(t, Options{Path: path})
+func TestLater(t *testing.T) { onBoth(t, testLater) }
+
+func testLater(t *testing.T, o Options) {
+	d := openAt(t, o)
 	before := d.Stats()
 	told := make(chan error, 2)
 	for _, name := range []string{"later1", "later2"} {
@@ -358,14 +375,16 @@ func TestLater(t *testing.T) {
 	if d.Later(insert("x"), nil) {
 		t.Error("a closed database accepted")
 	}
-	d = openAt(t, Options{Path: path})
+	d = openAt(t, o)
 	if count(t, d, "last") != 1 {
 		t.Error("Close did not flush")
 	}
 }
 
-func TestClosed(t *testing.T) {
-	d := openAt(t, Options{})
+func TestClosed(t *testing.T) { onBoth(t, testClosed) }
+
+func testClosed(t *testing.T, o Options) {
+	d := openAt(t, o)
 	open := gate(t, d)
 	result := make(chan error, 1)
 	go func() { result <- d.Do(bg, insert("in line")) }()

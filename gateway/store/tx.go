@@ -3,20 +3,34 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
-	"sync"
 )
+
+// maxStmts is how many statements a connection keeps prepared.
+const maxStmts = 256
 
 // Tx is the transaction an operation runs in. It is valid only during the call it was given to.
 // Statements are prepared once and kept. A storage failure of any statement undoes the operation,
-// even when it returns nil.
+// even when it returns nil; on PostgreSQL every failure of a statement does.
+//
+// Transactions of several processes, and of several lanes in one, may run at once on PostgreSQL,
+// each seeing what was committed when its statement began. A SELECT that something is then written
+// by ends with {lock}: the row stays as it was read until the transaction is over. With {free} in
+// its place rows that another transaction has locked are left out. On SQLite, where one writes at a
+// time, both are nothing.
 type Tx struct {
 	db      *DB
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
-	written int   // pages written by the connection up to the last commit
 	changed bool  // the operation under way has changed something
+	dirty   bool  // some operation has
 	broken  error // storage failure of the transaction under way
+	lost    bool  // it was the connection that failed
+	spoiled error // statement after which the transaction can not go on
+
+	pages int    // SQLite: written by the connection up to the last commit
+	xid   string // PostgreSQL: the number of the transaction under way
 }
 
 // Exec runs a statement that changes something and gives the number of rows it changed.
@@ -34,7 +48,7 @@ func (t *Tx) Exec(query string, args ...any) (int64, error) {
 		return 0, t.failed(err)
 	}
 	if n > 0 {
-		t.changed = true
+		t.changed, t.dirty = true, true
 	}
 	return n, nil
 }
@@ -44,7 +58,7 @@ func (t *Tx) Exec(query string, args ...any) (int64, error) {
 func (t *Tx) Insert(query string, args []any, into ...any) (bool, error) {
 	ok, err := t.Get(query, args, into...)
 	if ok {
-		t.changed = true
+		t.changed, t.dirty = true, true
 	}
 	return ok, err
 }
@@ -64,11 +78,19 @@ func (t *Tx) Get(query string, args []any, into ...any) (bool, error) {
 	return true, nil
 }
 
-// failed marks the transaction when the storage is to blame.
+// failed marks the transaction when the storage is to blame, or when it can not go on.
 func (t *Tx) failed(err error) error {
+	if t.broken == nil && isLost(err) {
+		t.lost = true
+	}
 	err = storageError(err)
-	if t.broken == nil && isStorage(err) {
-		t.broken = err
+	switch {
+	case isStorage(err):
+		if t.broken == nil {
+			t.broken = err
+		}
+	case t.spoiled == nil && t.db.engine.poisons():
+		t.spoiled = err
 	}
 	return err
 }
@@ -77,10 +99,13 @@ func (t *Tx) stmt(query string) (*sql.Stmt, error) {
 	if t.broken != nil {
 		return nil, t.broken
 	}
+	if t.spoiled != nil {
+		return nil, t.spoiled
+	}
 	if s := t.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := t.conn.PrepareContext(context.Background(), query)
+	s, err := t.conn.PrepareContext(context.Background(), t.db.engine.text(query))
 	if err != nil {
 		return nil, t.failed(err)
 	}
@@ -95,49 +120,64 @@ func (t *Tx) stmt(query string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// begin takes a connection when there is none and opens a transaction that may write.
-func (t *Tx) begin() error {
-	t.broken, t.changed = nil, false
-	if t.conn == nil {
-		c, err := t.db.writer.Conn(context.Background())
-		if err != nil {
-			return mustStorage(err)
-		}
-		t.conn, t.stmts, t.written = c, map[string]*sql.Stmt{}, 0
-		if t.written, err = pagesWritten(c); err != nil {
-			t.drop()
-			return mustStorage(err)
-		}
+// begin takes a connection when there is none and opens a transaction that may write. A connection
+// that was lost while nobody used it is replaced.
+func (t *Tx) begin(many bool) error {
+	t.broken, t.spoiled, t.changed, t.dirty, t.lost = nil, nil, false, false, false
+	old := t.conn != nil
+	err := t.beginOn(many)
+	if err != nil && old && isLost(err) {
+		t.drop()
+		err = t.beginOn(many)
 	}
-	if err := t.plain(beginSQL); err != nil {
+	if err != nil {
 		t.rollback()
 		return mustStorage(err)
 	}
 	return nil
 }
 
-// commit makes the transaction durable and gives the number of pages it wrote.
-func (t *Tx) commit() (pages int, err error) {
-	if err := t.plain("COMMIT"); err != nil {
-		return 0, mustStorage(err)
+func (t *Tx) beginOn(many bool) error {
+	if err := t.connect(); err != nil {
+		return err
 	}
-	now, err := pagesWritten(t.conn)
+	return t.db.engine.begin(t, many)
+}
+
+// connect takes a connection when there is none.
+func (t *Tx) connect() error {
+	if t.conn != nil {
+		return nil
+	}
+	c, err := t.db.writer.Conn(context.Background())
 	if err != nil {
-		now = t.written + 1 // it is committed; only the count is not known
+		return err
 	}
-	pages, t.written = int(int32(now)-int32(t.written)), now // the counter has 32 bits
-	return pages, nil
+	t.conn, t.stmts = c, map[string]*sql.Stmt{}
+	if err := t.db.engine.connected(t); err != nil {
+		t.drop()
+		return err
+	}
+	return nil
+}
+
+// commit makes the transaction durable and says whether it changed anything.
+func (t *Tx) commit() (wrote bool, err error) {
+	wrote, err = t.db.engine.commit(t)
+	if err != nil {
+		return false, mustStorage(err)
+	}
+	return wrote, nil
 }
 
 // rollback ends the transaction. The connection is given up when even that fails, so that the
 // next transaction begins on a new one.
 func (t *Tx) rollback() {
-	if err := t.plain("ROLLBACK"); err != nil && !noTransaction(err) {
-		t.drop()
+	if t.conn == nil {
 		return
 	}
-	if now, err := pagesWritten(t.conn); err == nil {
-		t.written = now
+	if t.lost || t.db.engine.rollback(t) != nil {
+		t.drop()
 	}
 }
 
@@ -162,99 +202,7 @@ func (t *Tx) drop() {
 	for _, s := range t.stmts {
 		_ = s.Close()
 	}
-	_ = t.conn.Raw(func(any) error { return errDropped }) // driver.ErrBadConn: closed, not reused
+	_ = t.conn.Raw(func(any) error { return driver.ErrBadConn }) // closed, not reused
 	_ = t.conn.Close()
 	t.conn, t.stmts = nil, nil
-}
-
-const maxStmts = 256
-
-// stmtCache keeps prepared statements of the reading handle.
-type stmtCache struct {
-	mu      sync.RWMutex
-	stmts   map[string]*sql.Stmt
-	closed  bool
-	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
-// get gives nil without an error when the cache is full: run the query unprepared.
-func (c *stmtCache) get(ctx context.Context, query string) (*sql.Stmt, error) {
-	c.mu.RLock()
-	s, full := c.stmts[query], len(c.stmts) >= maxStmts || c.closed
-	c.mu.RUnlock()
-	if s != nil || full {
-		return s, nil
-	}
-	s, err := c.prepare(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.stmts[query]; old != nil || c.closed {
-		return old, s.Close()
-	}
-	if c.stmts == nil {
-		c.stmts = map[string]*sql.Stmt{}
-	}
-	c.stmts[query] = s
-	return s, nil
-}
-
-func (c *stmtCache) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for _, s := range c.stmts {
-		_ = s.Close() // the handle is closed next and reports what matters
-	}
-	c.stmts = nil
-}
-
-// Query reads what is committed. Everything Do has returned nil for is seen. The caller closes the
-// rows. Errors of the storage are gateway.ErrStorage; pass errors of Scan and Rows.Err through
-// Failed.
-func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if d.closed.Load() {
-		return nil, errClosed()
-	}
-	s, err := d.reads.get(ctx, query)
-	if err != nil {
-		return nil, d.Failed(err)
-	}
-	var rows *sql.Rows
-	if s != nil {
-		rows, err = s.QueryContext(ctx, args...)
-	} else {
-		rows, err = d.reader.QueryContext(ctx, query, args...)
-	}
-	if err != nil {
-		return nil, d.Failed(err)
-	}
-	return rows, nil
-}
-
-// Get scans the first row of a query; false when there is none.
-func (d *DB) Get(ctx context.Context, query string, args []any, into ...any) (bool, error) {
-	rows, err := d.Query(ctx, query, args...)
-	if err != nil {
-		return false, err
-	}
-	found := rows.Next()
-	if found {
-		err = rows.Scan(into...)
-	}
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return false, d.Failed(err)
-	}
-	return found, nil
-}
-
-// Failed turns a driver's error into gateway.ErrStorage where the storage is to blame, and leaves
-// every other alone. nil stays nil.
-func (d *DB) Failed(err error) error {
-	if err != nil && d.closed.Load() {
-		return errClosed()
-	}
-	return storageError(err)
 }
