@@ -274,14 +274,18 @@ func TestRefundRows(t *testing.T) {
 		return object{"feedetail": []any{o}}
 	}
 	for name, in := range map[string]object{
-		"no origin":        row(func(o object) { delete(o, "init_feedetl_sn") }),
-		"unknown origin":   row(func(o object) { o["init_feedetl_sn"] = "zz" }),
-		"another item":     row(func(o object) { o["med_list_codg"] = "T990000001" }),
-		"another price":    row(func(o object) { o["pric"] = json.Number("45.67") }),
-		"another amount":   row(func(o object) { o["det_item_fee_sumamt"] = json.Number("-45.67") }),
-		"too much":         row(func(o object) { o["cnt"], o["det_item_fee_sumamt"] = json.Number("-4"), json.Number("-182.71") }),
-		"origin of a fee":  row(func(o object) { o["cnt"], o["det_item_fee_sumamt"] = json.Number("1"), json.Number("45.68") }),
-		"negative price":   row(func(o object) { o["cnt"], o["pric"] = json.Number("1"), json.Number("-45.678"); delete(o, "init_feedetl_sn") }),
+		"no origin":       row(func(o object) { delete(o, "init_feedetl_sn") }),
+		"unknown origin":  row(func(o object) { o["init_feedetl_sn"] = "zz" }),
+		"another item":    row(func(o object) { o["med_list_codg"] = "T990000001" }),
+		"another price":   row(func(o object) { o["pric"] = json.Number("45.67") }),
+		"another amount":  row(func(o object) { o["det_item_fee_sumamt"] = json.Number("-45.67") }),
+		"too much":        row(func(o object) { o["cnt"], o["det_item_fee_sumamt"] = json.Number("-4"), json.Number("-182.71") }),
+		"a hair too much": row(func(o object) { o["cnt"], o["det_item_fee_sumamt"] = json.Number("-3.0001"), json.Number("-137.04") }),
+		"origin of a fee": row(func(o object) { o["cnt"], o["det_item_fee_sumamt"] = json.Number("1"), json.Number("45.68") }),
+		"negative price": row(func(o object) {
+			o["cnt"], o["pric"] = json.Number("1"), json.Number("-45.678")
+			delete(o, "init_feedetl_sn")
+		}),
 		"another category": row(func(o object) { o["med_type"] = "22" }),
 	} {
 		before := d.c.Digest()
