@@ -316,6 +316,8 @@ func FuzzHandler(f *testing.F) {
 		"2203": visitInput(p, visit, "11"), "2204": feeInput(f, p, visit, "B1", standardBill()...), "2206": trialInput(p, visit, "B1", 1),
 		"2208": undoInput(p, visit, "x"), "2601": reverseInput(p, d.msgid(), "2207"), "4101": {},
 		"5201": {"data": object{"psn_no": p.No, "begntime": "2025-06-18 00:00:00", "endtime": "2025-06-18 00:00:00", "med_type": "11"}},
+		"2401": admissionInput(p, "Z"), "2102": saleInput(f, p, "41", worked()...), "2501": transfer(p, small),
+		"3201": totalsInput("11", "310", Totals{}), "9101": d.uploadInput("UEs="),
 	} {
 		body, err := wire.EncodeRequest(d.request(infno, d.msgid(), p.Area, in))
 		if err != nil {

@@ -137,8 +137,8 @@ func approval(in object) string {
 func (r *row) reply() object {
 	s := r.split
 	return object{
-		"feedetl_sn": r.sn, "det_item_fee_sumamt": money.Number(s.Total), "cnt": json.Number(text(r.in, "cnt")),
-		"pric": json.Number(text(r.in, "pric")), "pric_uplmt_amt": limit(s), "selfpay_prop": json.Number(s.SelfPay.String()),
+		"feedetl_sn": r.sn, "det_item_fee_sumamt": money.Number(s.Total), "cnt": json.Number(r.cnt.String()),
+		"pric": json.Number(r.pric.String()), "pric_uplmt_amt": limit(s), "selfpay_prop": json.Number(s.SelfPay.String()),
 		"fulamt_ownpay_amt": money.Number(s.Own), "overlmt_amt": money.Number(s.Over), "preselfpay_amt": money.Number(s.Pre),
 		"inscp_scp_amt": money.Number(s.Scope), "chrgitm_lv": s.Class, "med_chrgitm_type": charge(s),
 		"bas_medn_flag": flag(s.Item.Basic), "hi_nego_drug_flag": flag(s.Item.Negotiated), "chld_medc_flag": flag(s.Item.Child),

@@ -96,7 +96,7 @@ func (c *Centre) file(k *call) (action, error) {
 			return action{}, refuse("未查询到就诊信息")
 		}
 	}
-	f := &filing{infno: k.req.Infno, who: k.who, place: k.place.Code, at: k.now, in: in}
+	f := &filing{infno: k.req.Infno, who: k.who, place: k.place.Code, at: k.now.Truncate(time.Second), in: in}
 	for _, other := range c.state.filingOrder {
 		if !other.withdrawn && other.who == k.who && other.sort() == f.sort() && sameFiling(other.in, in, key(f.infno)) {
 			return action{}, refuse("已有有效的同类备案，不能重复备案")

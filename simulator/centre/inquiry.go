@@ -1,7 +1,6 @@
 package centre
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -64,7 +63,7 @@ func (c *Centre) askDiagnoses(k *call) (action, error) {
 					"dise_dor_no", "dise_dor_name", "diag_time"} {
 					o[m] = orNull(text(d, m))
 				}
-				o["diag_srt_no"] = json.Number(text(d, "diag_srt_no"))
+				o["diag_srt_no"] = figure(d, "diag_srt_no")
 				out = append(out, o)
 			}
 		}

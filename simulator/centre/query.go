@@ -188,6 +188,16 @@ func (c *Centre) askFees(k *call) (action, error) {
 	}}, nil
 }
 
+// figure writes a number of a request as a number, null when there is none. A request may spell it
+// in ways that are no JSON (007).
+func figure(o object, member string) any {
+	d, err := money.ParseDecimal(text(o, member), 8)
+	if err != nil {
+		return nil
+	}
+	return json.Number(d.String())
+}
+
 func feeReply(v *visit, r *row) object {
 	o := r.reply()
 	delete(o, "setl_time_start")
@@ -206,12 +216,8 @@ func feeReply(v *visit, r *row) object {
 	if name == "" {
 		name = "目录外项目"
 	}
-	var days any
-	if d := text(r.in, "prd_days"); d != "" {
-		days = json.Number(d)
-	}
 	for member, value := range (object{
-		"mdtrt_id": v.id, "setl_id": setl, "rx_drord_no": orNull(text(r.in, "rxno") + text(r.in, "drord_no")), "med_type": orNull(v.medType()), "prd_days": days,
+		"mdtrt_id": v.id, "setl_id": setl, "rx_drord_no": orNull(text(r.in, "rxno") + text(r.in, "drord_no")), "med_type": orNull(v.medType()), "prd_days": figure(r.in, "prd_days"),
 		"hilist_code": text(r.in, "med_list_codg"), "hilist_name": name, "list_type": orNull(r.split.Item.List),
 		"medins_list_name": name, "spec": orNull(r.split.Item.Spec), "dosform_name": orNull(r.split.Item.Form),
 		"prodname": nil, "opter_id": nil, "opter_name": nil, "opt_time": nil,

@@ -86,12 +86,13 @@ func (c *Centre) totals(key TotalsKey) Totals {
 func (c *Centre) listed(key TotalsKey) []*settlement {
 	var out []*settlement
 	for _, s := range c.state.setlOrder {
-		day := s.at.Format(time.DateOnly)
 		switch {
 		case s.reversed, s.visit.place.Code != key.Place, s.visit.place.Area != key.Agency, string(s.visit.kind) != key.ClrType:
-		case key.Insurance != "" && s.visit.insutype != key.Insurance, day < key.From, day > key.To:
-		case key.NoRefunds && !s.inForce():
-		default:
+			continue
+		case key.Insurance != "" && s.visit.insutype != key.Insurance, key.NoRefunds && !s.inForce():
+			continue
+		}
+		if day := s.at.Format(time.DateOnly); key.From <= day && day <= key.To {
 			out = append(out, s)
 		}
 	}

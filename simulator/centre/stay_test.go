@@ -323,6 +323,22 @@ func TestRefundRows(t *testing.T) {
 	d.must(p, "2301", stayFees(t, p, visit, many[:100]...))
 }
 
+// Numbers sent as text may be spelled in ways that are no JSON; the answer spells them anew.
+func TestOddNumbers(t *testing.T) {
+	d, p := newDesk(t, Options{}), someone(t, people.Active)
+	visit := d.admit(p, "ZY1")
+	in := with(stayFees(t, p, visit, fee{"1", "T990000001", "2", "1"}), "feedetail", "cnt", "002.0")
+	row := rows(d.must(p, "2301", with(in, "feedetail", "pric", "01")), "result")[0]
+	if text(row, "cnt") != "2.0" || text(row, "pric") != "1" {
+		t.Errorf("%v", row)
+	}
+	change := with(changeInput(p, visit), "diseinfo", "diag_srt_no", "01")
+	d.must(p, "2403", change)
+	if list := rows(d.must(p, "5202", idOf(p, visit)), "diseinfo"); len(list) != 1 || text(list[0], "diag_srt_no") != "1" {
+		t.Errorf("%v", list)
+	}
+}
+
 func TestReverseStay(t *testing.T) {
 	d, p := newDesk(t, Options{Region: Region{AskByVisit: true}}), someone(t, people.Active)
 	id := d.msgid()
