@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"yiqiao/schemas/ident"
 )
@@ -12,7 +14,7 @@ import (
 var (
 	// ErrConflict: the request key is known with another body.
 	ErrConflict = errors.New("gateway: request id used for another body")
-	// ErrStale: the record has moved on since it was read; read again.
+	// ErrStale: the record has moved on since it was read, or another holder has it; read again.
 	ErrStale = errors.New("gateway: record has changed")
 	// ErrNotFound: no such record, request or bill.
 	ErrNotFound = errors.New("gateway: not found")
@@ -33,6 +35,12 @@ type Entry struct {
 	Record  *Record // new record; State must be StatePrepared or StateSent; its Request and Bill must be there
 	Append  *Append // event on an existing record
 	Answer  *Answer // final answer of a request
+
+	// Holder is the process that writes, or "" where only one works on the journal. What it sends,
+	// Record as sent or an Append of EventSent, is held by it for as long as it lives; any other
+	// Append is ErrStale when another has the record, dead or alive: it must be claimed first. ""
+	// is not asked who has it. See Holders.
+	Holder Holder
 }
 
 // Check tells what is wrong with an entry by itself, before any journal looks at it. Pure.
@@ -62,6 +70,11 @@ func (e Entry) Check() error {
 	if a := e.Append; a != nil && a.ID == "" {
 		return errors.New("gateway: event without a record")
 	}
+	for _, text := range e.texts() {
+		if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+			return errors.New("gateway: text that is not UTF-8 or holds a zero byte")
+		}
+	}
 	if a := e.Answer; a != nil {
 		if len(a.Body) == 0 {
 			return errors.New("gateway: empty answer")
@@ -71,6 +84,25 @@ func (e Entry) Check() error {
 		}
 	}
 	return nil
+}
+
+// texts is every text of an entry that is kept as it is.
+func (e Entry) texts() []string {
+	list := []string{string(e.Holder)}
+	if r := e.Request; r != nil {
+		list = append(list, r.Key.System, r.Key.ID, r.Op, string(r.Institution), r.Ref)
+	}
+	if b := e.Bill; b != nil {
+		list = append(list, b.ID, string(b.Institution), b.System)
+	}
+	if r := e.Record; r != nil {
+		list = append(list, string(r.ID), string(r.Institution), string(r.Infno), r.Step, r.Bill, r.Visit,
+			r.Request.System, r.Request.ID, r.Operator.ID, r.Operator.Name, r.Operator.Type)
+	}
+	if a := e.Append; a != nil {
+		list = append(list, string(a.ID), string(a.Event.Cause), string(a.Event.Ref), a.Event.Note)
+	}
+	return list
 }
 
 // Append adds an event to a record that must still be at Version.
@@ -102,7 +134,8 @@ type Journal interface {
 	// with another digest the error is ErrConflict. ErrStale when an Append's version is old,
 	// ErrExists when a new Record or Bill is there already, ErrNotFound when what an entry refers
 	// to is not. After an error other than ErrStorage nothing was written; after ErrStorage nothing
-	// was promised, and a read tells once the journal is healthy again.
+	// was promised: it may have been written (the connection was lost in the middle of the commit),
+	// and a read by the entry's own key or id tells once the journal is healthy again.
 	Write(ctx context.Context, entries ...Entry) (existing *Request, err error)
 
 	// Told notes that the HIS was given the final answer. Not durable when it returns: losing it
@@ -116,12 +149,50 @@ type Journal interface {
 	// BillRecords and RequestRecords list the records of a bill or of a request, oldest first.
 	BillRecords(ctx context.Context, bill string) ([]Record, error)
 	RequestRecords(ctx context.Context, key RequestKey) ([]Record, error)
-	// List gives the selected records in the order they were written, or the other way round.
+	// List gives the selected records in the order they were written, or the other way round. What
+	// another process is writing just now may take its place before records that were listed already:
+	// whoever waits for new ones begins anew each time.
 	List(ctx context.Context, q Query) ([]Record, error)
+
+	Holders
 
 	// Health is nil when a write would be accepted now.
 	Health(ctx context.Context) error
 	Close() error
+}
+
+// Holder is one life of one process that works on a journal: its name and a number that grows with
+// every start. "" is nobody.
+type Holder string
+
+// Holders is how several processes on one journal share what is to be done, and how the living tell
+// what a dead one left behind. All of it only keeps them from doing the same work: that no two of
+// them change a record is held by versions (ErrStale), that no two begin the same step by ErrExists.
+// So clocks may differ between machines by less than the leases are long, and where they differ by
+// more work is done in vain, never twice.
+type Holders interface {
+	// Join begins a new life under a name, whose lease runs until then, and ends every earlier life
+	// of that name: a process that is started again takes over from itself at once. No two running
+	// processes may have one name.
+	Join(ctx context.Context, name string, until time.Time) (Holder, error)
+	// Hold prolongs a lease, or with the zero time ends it. ErrStale: the name has been joined
+	// again; the caller must stop working.
+	Hold(ctx context.Context, h Holder, until time.Time) error
+
+	// Claim takes the records of ids that are not final and that nobody else has, for h until then
+	// or until Release: those never held, those h has (the claim is prolonged), those whose claim
+	// has run out at now and those whose holder's lease has. taken has the order of ids. What
+	// another is just writing is not taken. An event on a sent record, and one that makes it final,
+	// lets it go. ErrStale: h's name has been joined again.
+	Claim(ctx context.Context, h Holder, ids []ident.MsgID, now, until time.Time) (taken []ident.MsgID, err error)
+	// Release gives back what h has of ids; the rest is left alone.
+	Release(ctx context.Context, h Holder, ids []ident.MsgID) error
+
+	// Orphans lists the sent records nobody waits for any more: those sent by no holder, and those
+	// whose holder's lease or claim has run out at now. Oldest first, at most 1,000: ask again when
+	// they are dealt with, after a Claim or as nobody. A holder whose lease is over may still be
+	// alive and write a record's end; then it or the caller gets ErrStale.
+	Orphans(ctx context.Context, now time.Time) ([]Record, error)
 }
 
 // Query selects records; zero fields select everything.

@@ -109,6 +109,8 @@ type Record struct {
 	UpdatedAt time.Time
 	Cause     Cause
 	Output    []byte // Data of the event that ended it, or nil
+
+	Holder Holder // who works on it now, or ""; see Holders; ignored on the way in
 }
 
 // Apply folds one more event into r: State, Version, UpdatedAt, Cause and, when the event ends the

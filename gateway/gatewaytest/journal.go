@@ -40,6 +40,11 @@ func Journal(t *testing.T, open func(t *testing.T) gateway.Journal) {
 		{"message ids never go back", (*journalDesk).msgidBack},
 		{"message ids roll over at 9999", (*journalDesk).msgidRoll},
 		{"message ids belong to an institution", (*journalDesk).msgidInstitution},
+		{"lives of a holder", (*journalDesk).lives},
+		{"claims", (*journalDesk).claims},
+		{"a slow holder's late write is refused", (*journalDesk).late},
+		{"sent records of the living are no orphans", (*journalDesk).orphans},
+		{"text must be text", (*journalDesk).text},
 		{"a cancelled call writes nothing", (*journalDesk).cancelled},
 		{"a closed journal accepts nothing", (*journalDesk).closed},
 	}

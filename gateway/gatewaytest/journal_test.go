@@ -12,6 +12,13 @@ func TestMemJournal(t *testing.T) {
 	Journal(t, func(*testing.T) gateway.Journal { return NewJournal() })
 }
 
+func TestMemJournalShared(t *testing.T) {
+	SharedJournal(t, func(*testing.T) (a, b gateway.Journal) {
+		j := NewJournal()
+		return j, j
+	})
+}
+
 func TestMemJournalHook(t *testing.T) {
 	j := NewJournal()
 	boom := errors.New("boom")

@@ -25,12 +25,14 @@ type MemJournal struct {
 	ofBill   map[string][]int // places in order
 	ofReq    map[gateway.RequestKey][]int
 	counters map[ident.Institution]memCounter
+	holders  map[string]memHolder
 }
 
 type memRecord struct {
 	place  int // index in order
 	record gateway.Record
 	events []gateway.Event
+	held   time.Time // end of its claim; far away while it is sent
 }
 
 // memStep is what a request has at most once.
@@ -54,6 +56,7 @@ func NewJournal() *MemJournal {
 		ofBill:   map[string][]int{},
 		ofReq:    map[gateway.RequestKey][]int{},
 		counters: map[ident.Institution]memCounter{},
+		holders:  map[string]memHolder{},
 	}
 }
 
@@ -201,7 +204,7 @@ func (w *memWrite) record(id ident.MsgID) *memRecord {
 	if old == nil {
 		return nil
 	}
-	r := &memRecord{place: old.place, record: old.record, events: append([]gateway.Event(nil), old.events...)}
+	r := &memRecord{place: old.place, record: old.record, events: append([]gateway.Event(nil), old.events...), held: old.held}
 	w.records[id] = r
 	return r
 }
@@ -227,12 +230,12 @@ func (w *memWrite) entry(e gateway.Entry) error {
 		w.bills[b.ID] = &c
 	}
 	if r := e.Record; r != nil {
-		if err := w.newRecord(*r); err != nil {
+		if err := w.newRecord(*r, e.Holder); err != nil {
 			return err
 		}
 	}
 	if a := e.Append; a != nil {
-		if err := w.append(a.ID, a.Version, a.Event); err != nil {
+		if err := w.append(a.ID, a.Version, a.Event, e.Holder); err != nil {
 			return err
 		}
 	}
@@ -248,7 +251,7 @@ func (w *memWrite) entry(e gateway.Entry) error {
 	return nil
 }
 
-func (w *memWrite) newRecord(r gateway.Record) error {
+func (w *memWrite) newRecord(r gateway.Record, by gateway.Holder) error {
 	if w.record(r.ID) != nil {
 		return fmt.Errorf("%w: record %s", gateway.ErrExists, r.ID)
 	}
@@ -268,17 +271,17 @@ func (w *memWrite) newRecord(r gateway.Record) error {
 	sent := r.State == gateway.StateSent
 	c := copyRecord(r)
 	c.CreatedAt = millis(c.CreatedAt)
-	c.State, c.Version, c.UpdatedAt, c.Cause, c.Output = gateway.StatePrepared, 0, c.CreatedAt, gateway.CauseNone, nil
+	c.State, c.Version, c.UpdatedAt, c.Cause, c.Output, c.Holder = gateway.StatePrepared, 0, c.CreatedAt, gateway.CauseNone, nil, ""
 	m := &memRecord{place: len(w.j.order) + len(w.fresh), record: c}
 	w.records[r.ID] = m
 	w.fresh = append(w.fresh, m)
 	if !sent {
 		return nil
 	}
-	return w.append(r.ID, 0, gateway.Event{Kind: gateway.EventSent, At: c.CreatedAt})
+	return w.append(r.ID, 0, gateway.Event{Kind: gateway.EventSent, At: c.CreatedAt}, by)
 }
 
-func (w *memWrite) append(id ident.MsgID, version int, e gateway.Event) error {
+func (w *memWrite) append(id ident.MsgID, version int, e gateway.Event, by gateway.Holder) error {
 	m := w.record(id)
 	if m == nil {
 		return fmt.Errorf("%w: record %s", gateway.ErrNotFound, id)
@@ -286,11 +289,21 @@ func (w *memWrite) append(id ident.MsgID, version int, e gateway.Event) error {
 	if m.record.Version != version {
 		return fmt.Errorf("%w: %s is at version %d, not %d", gateway.ErrStale, id, m.record.Version, version)
 	}
+	if by != "" && m.record.Holder != "" && m.record.Holder != by {
+		return fmt.Errorf("%w: %s was taken over by %s", gateway.ErrStale, id, m.record.Holder)
+	}
+	was := m.record.State
 	e.Seq, e.At, e.Data = version+1, millis(e.At), clone(e.Data)
 	if err := m.record.Apply(e); err != nil {
 		return err
 	}
 	m.events = append(m.events, e)
+	switch {
+	case e.Kind == gateway.EventSent && by != "":
+		m.record.Holder, m.held = by, farAway
+	case e.Kind == gateway.EventSent, was == gateway.StateSent, m.record.State.Final():
+		m.record.Holder, m.held = "", time.Time{}
+	}
 	return nil
 }
 

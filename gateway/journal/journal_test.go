@@ -90,6 +90,11 @@ func TestConformance(t *testing.T) {
 			o := at(place(t))
 			return openAt(t, o), func(t *testing.T) gateway.Journal { return openAt(t, o) }
 		})
+		gatewaytest.SharedJournal(t, func(t *testing.T) (a, b gateway.Journal) {
+			o := at(place(t))
+			o.Sync = "off"
+			return openAt(t, o), openAt(t, o)
+		})
 	})
 }
 

@@ -82,7 +82,7 @@ func (j *Journal) Bill(ctx context.Context, id string) (gateway.Bill, error) {
 // sqlRecords selects records whole. A final record's last event is the one that ended it.
 const sqlRecords = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step, r.attempt, b.id, r.visit,
 		r.operator, r.operator_name, r.operator_type, r.digest, r.created, x.input, x.wire,
-		r.state, r.version, r.updated, r.cause, e.data
+		r.state, r.version, r.updated, r.cause, r.holder, e.data
 	FROM record r
 	LEFT JOIN request q ON q.seq = r.request
 	LEFT JOIN bill b ON b.seq = r.bill
@@ -103,7 +103,7 @@ func (s *sealedRecord) columns() []any {
 	r := &s.r
 	return []any{&r.ID, &r.Institution, &r.Infno, &s.system, &s.key, &r.Step, &r.Attempt, &s.bill, &r.Visit,
 		&r.Operator.ID, &r.Operator.Name, &r.Operator.Type, &s.digest, &s.created, &s.input, &s.wire,
-		&r.State, &r.Version, &s.updated, &r.Cause, &s.output}
+		&r.State, &r.Version, &s.updated, &r.Cause, &r.Holder, &s.output}
 }
 
 func (j *Journal) openRecord(s *sealedRecord) (gateway.Record, error) {

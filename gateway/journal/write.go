@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
@@ -76,6 +77,7 @@ func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway
 	// A single request at the front can be inserted without looking: when it is there already
 	// nothing else has been written.
 	look := requests > 1 || requests == 1 && entries[0].Request == nil
+	appended := appendsTo(entries)
 	var old *requestRow
 	err := j.db.Do(ctx, func(tx *store.Tx) error {
 		old = nil
@@ -91,6 +93,9 @@ func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway
 					return err
 				}
 			}
+		}
+		if err := w.lock(appended); err != nil {
+			return err
 		}
 		for i := range sealed {
 			found, err := w.entry(&sealed[i])
@@ -116,6 +121,32 @@ func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway
 		return nil, err
 	}
 	return &r, nil
+}
+
+// appendsTo lists the records that are there already and that entries change, in the order in which
+// every process takes them, so that no two wait for each other. One needs no order.
+func appendsTo(entries []gateway.Entry) []ident.MsgID {
+	var list []ident.MsgID
+	for _, e := range entries {
+		if e.Append != nil {
+			list = append(list, e.Append.ID)
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (w *writing) lock(records []ident.MsgID) error {
+	for _, id := range records {
+		var seq int64
+		if _, err := w.tx.Get(sqlLock, []any{string(id)}, &seq); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writing is one Write inside its transaction.
@@ -146,13 +177,15 @@ const (
 	sqlBillSeq = `SELECT seq FROM bill WHERE id = $1`
 	sqlRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
 			operator, operator_name, operator_type, digest, created, queued, born,
-			state, version, updated, cause, live)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1)
+			state, version, updated, cause, live, holder, held)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1, $19, $20)
 		ON CONFLICT DO NOTHING RETURNING seq`
-	sqlBody   = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
-	sqlEvent  = `INSERT INTO event (place, kind, at, cause, ref, note, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`
-	sqlFold   = `SELECT seq, state, version, cause FROM record WHERE id = $1 {lock}`
-	sqlMove   = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5 WHERE seq = $6 AND version = $7`
+	sqlBody  = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
+	sqlEvent = `INSERT INTO event (place, kind, at, cause, ref, note, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	sqlFold  = `SELECT seq, state, version, cause, holder, held FROM record WHERE id = $1 {lock}`
+	sqlMove  = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5, holder = $6, held = $7
+		WHERE seq = $8 AND version = $9`
+	sqlLock   = `SELECT seq FROM record WHERE id = $1 {lock}`
 	sqlAnswer = `UPDATE request SET answer = $1, answered = $2 WHERE system = $3 AND id = $4 AND answer IS NULL`
 )
 
@@ -281,14 +314,16 @@ func (w *writing) record(e *sealedEntry) error {
 	if len(e.wire) > 0 {
 		queued = 1
 	}
+	holder, held := "", int64(0)
 	if r.State == gateway.StateSent {
 		born = 1
+		holder, held = sentBy(e.Holder)
 	}
 	var seq int64
 	fresh, err := w.tx.Insert(sqlRecord, []any{
 		string(r.ID), string(r.Institution), string(r.Infno), request, r.Step, int64(r.Attempt), bill, r.Visit,
 		r.Operator.ID, r.Operator.Name, r.Operator.Type, r.WireDigest[:], created, queued, born,
-		string(r.State), born, created,
+		string(r.State), born, created, holder, held,
 	}, &seq)
 	if err != nil {
 		return err
@@ -321,7 +356,9 @@ func (w *writing) append(e *sealedEntry) error {
 	a := e.Append
 	var seq int64
 	var r gateway.Record
-	found, err := w.tx.Get(sqlFold, []any{string(a.ID)}, &seq, &r.State, &r.Version, &r.Cause)
+	var holder string
+	var held int64
+	found, err := w.tx.Get(sqlFold, []any{string(a.ID)}, &seq, &r.State, &r.Version, &r.Cause, &holder, &held)
 	if err != nil {
 		return err
 	}
@@ -331,6 +368,10 @@ func (w *writing) append(e *sealedEntry) error {
 	if r.Version != a.Version {
 		return stale(a.ID, r.Version, a.Version)
 	}
+	if e.Holder != "" && holder != "" && holder != string(e.Holder) {
+		return fmt.Errorf("%w: %s was taken over by %s", gateway.ErrStale, a.ID, holder)
+	}
+	was := r.State
 	if err := r.Apply(a.Event); err != nil {
 		return err
 	}
@@ -341,11 +382,26 @@ func (w *writing) append(e *sealedEntry) error {
 	if r.State.Final() {
 		live = 0
 	}
-	n, err := w.tx.Exec(sqlMove, string(r.State), int64(r.Version), toMillis(a.Event.At), string(r.Cause), live, seq, int64(a.Version))
+	switch {
+	case r.State == gateway.StateSent:
+		holder, held = sentBy(e.Holder)
+	case was == gateway.StateSent, live == 0:
+		holder, held = "", 0
+	}
+	n, err := w.tx.Exec(sqlMove, string(r.State), int64(r.Version), toMillis(a.Event.At), string(r.Cause), live,
+		holder, held, seq, int64(a.Version))
 	if err == nil && n != 1 {
 		err = stale(a.ID, a.Version+1, a.Version)
 	}
 	return err
+}
+
+// sentBy is who holds what was just sent, and until when.
+func sentBy(h gateway.Holder) (string, int64) {
+	if h == "" {
+		return "", 0
+	}
+	return string(h), heldWhileSent
 }
 
 func stale(id ident.MsgID, have, want int) error {

@@ -215,8 +215,8 @@ func (l *lane) batch(batch []*operation) {
 			fail(todo, err)
 			todo = nil
 		case len(todo) == 1, bad == noCommit, len(culprits) == maxCulprit:
-			if len(todo) == 1 && !inTheWay(err) {
-				fail(todo, err)
+			if len(todo) == 1 && !collided(err) {
+				fail(todo, plainly(err))
 			} else {
 				l.singly(todo)
 			}
@@ -234,7 +234,7 @@ func (l *lane) singly(ops []*operation) {
 	for i := range ops {
 		one := ops[i : i+1]
 		bad, err := l.try(one)
-		for n := 1; n < maxTries && err != nil && (inTheWay(err) || bad == noLine); n++ {
+		for n := 1; n < maxTries && err != nil && (collided(err) || bad == noLine); n++ {
 			bad, err = l.try(one)
 		}
 		switch {
@@ -243,12 +243,18 @@ func (l *lane) singly(ops []*operation) {
 		case bad < 0 && bad != noCommit:
 			fail(ops[i:], err)
 			return
-		case inTheWay(err):
-			fail(one, mustStorage(err))
 		default:
-			fail(one, err)
+			fail(one, plainly(err))
 		}
 	}
+}
+
+// plainly is an error as the caller gets it: a lock that was not given up is the storage's fault.
+func plainly(err error) error {
+	if inTheWay(err) {
+		return mustStorage(err)
+	}
+	return err
 }
 
 func (l *lane) answer(ops []*operation) {

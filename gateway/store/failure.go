@@ -48,11 +48,13 @@ func isStorage(err error) bool { return errors.Is(err, gateway.ErrStorage) }
 // inTheWay: another transaction was, and the same thing may work in the next one: a deadlock, a
 // serialization failure, a lock waited for too long.
 func inTheWay(err error) bool {
-	switch state(err) {
-	case "40001", "40P01", "55P03":
-		return true
-	}
-	return false
+	return collided(err) || state(err) == "55P03"
+}
+
+// collided: nobody waited for long; another try is cheap.
+func collided(err error) bool {
+	s := state(err)
+	return s == "40001" || s == "40P01"
 }
 
 // isLost: the connection to PostgreSQL is gone, or was never there.
