@@ -298,9 +298,8 @@ func (l *lane) try(ops []*operation) (bad int, err error) {
 			err = l.tx.broken
 			if l.tx.lost {
 				bad = noLine
-			} else {
-				l.d.health.note(err)
 			}
+			l.d.health.note(err)
 		case err == nil || inTheWay(l.tx.spoiled):
 			err = l.tx.spoiled
 		}

@@ -67,10 +67,15 @@ func isLost(err error) bool {
 		// The server ends the connection after a FATAL or PANIC.
 		return s[:2] == "08" || errors.As(err, &e) && e.SeverityUnlocalized != "ERROR"
 	}
-	var dial *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &dial) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return isRefused(err) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
+}
+
+// isRefused: a new connection could not be made.
+func isRefused(err error) bool {
+	var dial *pgconn.ConnectError
+	return errors.As(err, &dial)
 }
 
 // storageError marks what the storage is to blame for: disk full, read-only, input and output,
@@ -101,8 +106,7 @@ func storageError(err error) error {
 			return mustStorage(err)
 		}
 	}
-	var dial *pgconn.ConnectError
-	if !errors.As(err, &dial) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !isRefused(err) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return err
 	}
 	if isLost(err) {

@@ -30,8 +30,15 @@ var postgresDialect = dialect{
 // longer, and they are run one by one.
 const batchWait = 250 * time.Millisecond
 
-// askAgain is the pause between two questions how a commit ended.
-const askAgain = 20 * time.Millisecond
+const (
+	// askAgain is the pause between two questions how a commit ended, patience how often it may be
+	// under way before it is ended.
+	askAgain = 20 * time.Millisecond
+	patience = 10
+
+	sqlEnded = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))"
+	sqlEnd   = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = CAST(CAST(CAST($1 AS TEXT) AS xid8) AS xid)"
+)
 
 // postgresServer is the engine of a database on a server.
 type postgresServer struct{ d *DB }
@@ -163,6 +170,7 @@ func (e *postgresServer) commit(t *Tx) (wrote bool, err error) {
 	default:
 		t.lost = true
 		t.drop()
+		e.d.health.note(mustStorage(err)) // until it is known
 		switch done, ok := e.committed(t); {
 		case !ok:
 			return false, fmt.Errorf("%w: %w", errUnsure, err)
@@ -176,16 +184,17 @@ func (e *postgresServer) commit(t *Tx) (wrote bool, err error) {
 	return t.dirty, nil
 }
 
-// committed asks how a transaction ended; ok is false when nobody could say in time. While its old
-// connection lives on at the server it may still be under way.
+// committed asks how a transaction ended; ok is false when nobody could say in time. It may still
+// be under way, or wait for us on the old connection, of which the server does not know yet that
+// it is gone: then that connection is ended.
 func (e *postgresServer) committed(t *Tx) (done, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.d.o.Timeout)
 	defer cancel()
 	pause := time.NewTicker(askAgain)
 	defer pause.Stop()
-	for {
+	for n := 0; ; n++ {
 		var status sql.NullString
-		row := e.d.writer.QueryRowContext(ctx, "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))", t.xid)
+		row := e.d.writer.QueryRowContext(ctx, sqlEnded, t.xid)
 		if err := row.Scan(&status); err == nil {
 			switch status.String {
 			case "committed":
@@ -193,6 +202,9 @@ func (e *postgresServer) committed(t *Tx) (done, ok bool) {
 			case "aborted":
 				return false, true
 			case "in progress":
+				if n >= patience {
+					_, _ = e.d.writer.ExecContext(ctx, sqlEnd, t.xid) // the next question tells
+				}
 			default: // so long ago that it was forgotten
 				return false, false
 			}

@@ -56,20 +56,26 @@ func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 	if d.closed.Load() {
 		return nil, errClosed()
 	}
-	s, err := d.reads.get(ctx, query)
-	if err != nil {
-		return nil, d.Failed(err)
-	}
-	var rows *sql.Rows
-	if s != nil {
-		rows, err = s.QueryContext(ctx, args...)
-	} else {
-		rows, err = d.reader.QueryContext(ctx, query, args...)
+	rows, err := d.query(ctx, query, args)
+	// Connections that died while nobody used them are all tried before the server is given up.
+	for n := 0; n < d.o.Readers && isLost(err) && !isRefused(err) && ctx.Err() == nil; n++ {
+		rows, err = d.query(ctx, query, args)
 	}
 	if err != nil {
 		return nil, d.Failed(err)
 	}
 	return rows, nil
+}
+
+func (d *DB) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	s, err := d.reads.get(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return d.reader.QueryContext(ctx, d.engine.text(query), args...)
+	}
+	return s.QueryContext(ctx, args...)
 }
 
 // Get scans the first row of a query; false when there is none.
