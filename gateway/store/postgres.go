@@ -32,13 +32,25 @@ const batchWait = 250 * time.Millisecond
 
 const (
 	// askAgain is the pause between two questions how a commit ended, patience how often it may be
-	// under way before it is ended.
+	// found under way before it is ended.
 	askAgain = 20 * time.Millisecond
 	patience = 10
 
-	sqlEnded = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))"
-	sqlEnd   = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = CAST(CAST(CAST($1 AS TEXT) AS xid8) AS xid)"
+	// These are PostgreSQL's alone. A line is a connection that writes: see the migration.
+	sqlLine = `INSERT INTO line (id, batch, touched) VALUES (CAST(gen_random_uuid() AS TEXT), 0, now())
+		RETURNING id, pg_backend_pid(), (SELECT CAST(backend_start AS TEXT) FROM pg_stat_activity WHERE pid = pg_backend_pid())`
+	sqlEnded    = `SELECT batch FROM line WHERE id = $1 FOR UPDATE NOWAIT`
+	sqlEnd      = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND CAST(backend_start AS TEXT) = $2`
+	sqlOldLines = `DELETE FROM line WHERE touched < now() - INTERVAL '7 days'`
 )
+
+// session is a connection as the server knows it.
+type session struct {
+	line  string
+	pid   int64
+	began string
+	batch int64 // number of the last transaction whose commit was asked for
+}
 
 // postgresServer is the engine of a database on a server.
 type postgresServer struct{ d *DB }
@@ -67,7 +79,11 @@ func (d *DB) openPostgres(ctx context.Context) error {
 	if d.o.Sync != "off" && fsync != "on" {
 		return errors.New("store: postgres: the server runs with fsync off and would lose what it has confirmed")
 	}
-	return migrate(ctx, d.writer, postgresDialect)
+	if err := migrate(ctx, d.writer, postgresDialect); err != nil {
+		return err
+	}
+	_, err = d.writer.ExecContext(ctx, sqlOldLines)
+	return storageError(err)
 }
 
 // postgres is how connections are made. The settings hold for each of them, whatever the server's
@@ -108,7 +124,6 @@ func (o *Options) postgres() (*pgx.ConnConfig, error) {
 
 func (e *postgresServer) text(query string) string { return postgresDialect.locks.Replace(query) }
 func (e *postgresServer) poisons() bool            { return true }
-func (e *postgresServer) connected(*Tx) error      { return nil }
 func (e *postgresServer) ready() error             { return nil }
 func (e *postgresServer) rest(*Tx)                 {}
 
@@ -128,42 +143,59 @@ func (e *postgresServer) simple(t *Tx, query string) (results []*pgconn.Result, 
 	return results, err
 }
 
-// begin learns the transaction's number, by which a commit can be asked after. The whole
-// transaction has to be over by a deadline on the connection.
-func (e *postgresServer) begin(t *Tx, many bool) error {
-	err := t.conn.Raw(func(dc any) error {
+// connected gives the connection a line. When it comes after one that was lost, that one is ended,
+// in case the server does not know yet and keeps its locks.
+func (e *postgresServer) connected(t *Tx) error {
+	if err := e.deadline(t); err != nil {
+		return err
+	}
+	old := t.session
+	t.session = session{}
+	err := t.conn.QueryRowContext(context.Background(), sqlLine).Scan(&t.session.line, &t.session.pid, &t.session.began)
+	if err == nil && old.line != "" {
+		_, err = t.conn.ExecContext(context.Background(), sqlEnd, old.pid, old.began)
+	}
+	return err
+}
+
+// deadline is the end of all that is done on a connection in one transaction.
+func (e *postgresServer) deadline(t *Tx) error {
+	return t.conn.Raw(func(dc any) error {
 		c, ok := dc.(*stdlib.Conn)
 		if !ok {
 			return errors.New("store: another driver's connection")
 		}
 		return c.Conn().PgConn().Conn().SetDeadline(time.Now().Add(e.d.o.Timeout))
 	})
-	if err != nil {
+}
+
+func (e *postgresServer) begin(t *Tx, many bool) error {
+	if err := e.deadline(t); err != nil {
 		return err
 	}
-	query := "BEGIN; SELECT pg_current_xact_id()"
+	query := "BEGIN"
 	if many {
-		query = "BEGIN; SET LOCAL lock_timeout = " + strconv.FormatInt(batchWait.Milliseconds(), 10) + "; SELECT pg_current_xact_id()"
+		query = "BEGIN; SET LOCAL lock_timeout = " + strconv.FormatInt(batchWait.Milliseconds(), 10)
 	}
-	r, err := e.simple(t, query)
-	if err != nil {
-		return err
-	}
-	last := r[len(r)-1]
-	if len(last.Rows) != 1 || len(last.Rows[0]) != 1 {
-		return errors.New("store: postgres: no transaction number")
-	}
-	t.xid = string(last.Rows[0][0])
-	return nil
+	_, err := e.simple(t, query)
+	return err
 }
 
 // commit: when the connection is lost before the server has answered, the server is asked how it
 // ended; that takes at most Options.Timeout.
 func (e *postgresServer) commit(t *Tx) (wrote bool, err error) {
-	r, err := e.simple(t, "COMMIT")
+	query := "COMMIT"
+	if t.dirty {
+		t.session.batch++
+		query = "UPDATE line SET batch = " + strconv.FormatInt(t.session.batch, 10) +
+			", touched = now() WHERE id = '" + t.session.line + "'; COMMIT"
+	}
+	r, err := e.simple(t, query)
 	switch {
-	case err == nil && r[0].CommandTag.String() != "COMMIT":
+	case err == nil && r[len(r)-1].CommandTag.String() != "COMMIT":
 		return false, errors.New("store: postgres: the transaction was rolled back")
+	case err == nil && t.dirty && r[0].CommandTag.RowsAffected() != 1:
+		t.drop() // its line was cleared away, so long was it idle; the next connection has one
 	case err == nil:
 	case !isLost(err):
 		return false, err
@@ -171,7 +203,10 @@ func (e *postgresServer) commit(t *Tx) (wrote bool, err error) {
 		t.lost = true
 		t.drop()
 		e.d.health.note(mustStorage(err)) // until it is known
-		switch done, ok := e.committed(t); {
+		if !t.dirty {
+			return false, fmt.Errorf("%w: %w", errUndone, err)
+		}
+		switch done, ok := e.committed(t.session); {
 		case !ok:
 			return false, fmt.Errorf("%w: %w", errUnsure, err)
 		case !done:
@@ -184,32 +219,23 @@ func (e *postgresServer) commit(t *Tx) (wrote bool, err error) {
 	return t.dirty, nil
 }
 
-// committed asks how a transaction ended; ok is false when nobody could say in time. It may still
-// be under way, or wait for us on the old connection, of which the server does not know yet that
-// it is gone: then that connection is ended.
-func (e *postgresServer) committed(t *Tx) (done, ok bool) {
+// committed asks how a session's last transaction ended; ok is false when nobody could say in time.
+// While it is under way its line is locked. It may also wait for us on the old connection, of which
+// the server does not know yet that it is gone: then that connection is ended.
+func (e *postgresServer) committed(s session) (done, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.d.o.Timeout)
 	defer cancel()
 	pause := time.NewTicker(askAgain)
 	defer pause.Stop()
 	for n := 0; ; n++ {
-		var status sql.NullString
-		row := e.d.writer.QueryRowContext(ctx, sqlEnded, t.xid)
-		if err := row.Scan(&status); err == nil {
-			switch status.String {
-			case "committed":
-				return true, true
-			case "aborted":
-				return false, true
-			case "in progress":
-				if n >= patience {
-					_, _ = e.d.writer.ExecContext(ctx, sqlEnd, t.xid) // the next question tells
-				}
-			default: // so long ago that it was forgotten
-				return false, false
-			}
-		} else if state(err) != "" && !isLost(err) {
-			return false, false // another server, which has never heard of it
+		var batch int64
+		switch err := e.d.writer.QueryRowContext(ctx, sqlEnded, s.line).Scan(&batch); {
+		case err == nil:
+			return batch == s.batch, true
+		case errors.Is(err, sql.ErrNoRows):
+			return false, true
+		case inTheWay(err) && n >= patience:
+			_, _ = e.d.writer.ExecContext(ctx, sqlEnd, s.pid, s.began) // the next question tells
 		}
 		select {
 		case <-pause.C:

@@ -28,7 +28,8 @@ type cable struct {
 	down  bool
 	// cut is what happens to the next COMMIT: "before": it is not passed on; "hang": nor does the
 	// server learn that nobody is there any more; "after": it is passed on and its answer is not.
-	cut string
+	cut  string
+	hung bool // connections that end here stay open at the server
 }
 
 // through gives a DSN that leads over the cable.
@@ -125,7 +126,10 @@ func (c *cable) carry(in net.Conn) {
 			break
 		}
 	}
-	if how == "" || how == "before" {
+	c.mu.Lock()
+	stays := c.hung || how == "hang" || how == "after"
+	c.mu.Unlock()
+	if !stays {
 		_ = out.Close()
 	}
 	_ = in.Close()
@@ -145,6 +149,16 @@ func (c *cable) cutNext(how string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut = how
+}
+
+// hang cuts every connection here and leaves the server waiting.
+func (c *cable) hang() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hung = true
+	for i := 0; i < len(c.conns); i += 2 {
+		_ = c.conns[i].Close()
+	}
 }
 
 func (c *cable) setDown(down bool) {
@@ -191,6 +205,51 @@ func TestLostCommit(t *testing.T) {
 				t.Errorf("cut %s the server: %d rows, want %d", how, got, together)
 			}
 		}
+	}
+}
+
+// A connection that is lost in the middle of a transaction, unnoticed by the server, does not stand
+// in its own way with the locks it had.
+func TestLostInTheMiddle(t *testing.T) {
+	dsn, line := through(t, servers.Schema(t))
+	d := openAt(t, Options{DSN: dsn, Writers: 1})
+	if err := d.Do(bg, insert("counter")); err != nil {
+		t.Fatal(err)
+	}
+	runs := 0
+	err := d.Do(bg, func(tx *Tx) error {
+		runs++
+		if _, err := tx.Exec("UPDATE msgid_counter SET seq = seq + 1 WHERE institution = 'counter'"); err != nil {
+			return err
+		}
+		if runs == 1 {
+			line.hang()
+		}
+		return insert("beside")(tx)
+	})
+	var seq int
+	if _, gerr := d.Get(bg, "SELECT seq FROM msgid_counter WHERE institution = 'counter'", nil, &seq); gerr != nil {
+		t.Fatal(gerr)
+	}
+	if err != nil || runs != 2 || seq != 2 {
+		t.Errorf("%v after %d runs, counter at %d; want it done once in the second", err, runs, seq)
+	}
+}
+
+// A connection whose line was cleared away works on.
+func TestLineClearedAway(t *testing.T) {
+	dsn := servers.Schema(t)
+	d := openAt(t, Options{DSN: dsn, Writers: 1})
+	for n := range 3 {
+		if err := d.Do(bg, insert(fmt.Sprint("row", n))); err != nil {
+			t.Error(err)
+		}
+		if _, err := direct(t, dsn).Exec("DELETE FROM line"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(t, d, "row%"); n != 3 {
+		t.Errorf("%d rows, want 3", n)
 	}
 }
 

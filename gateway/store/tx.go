@@ -29,8 +29,8 @@ type Tx struct {
 	lost    bool  // it was the connection that failed
 	spoiled error // statement after which the transaction can not go on
 
-	pages int    // SQLite: written by the connection up to the last commit
-	xid   string // PostgreSQL: the number of the transaction under way
+	pages   int     // SQLite: written by the connection up to the last commit
+	session session // PostgreSQL: the connection, or the last one when there is none
 }
 
 // Exec runs a statement that changes something and gives the number of rows it changed.
