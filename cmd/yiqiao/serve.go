@@ -81,11 +81,15 @@ type server struct {
 	closers []func()
 }
 
-// tuneCollector lets the heap grow to a few times what is in use before it is swept: the gateway
-// keeps little and makes much short-lived garbage. GOGC in the environment has the last word.
+// tuneCollector lets the heap grow to several times what is in use before it is swept: the gateway
+// keeps a few MB and makes much short-lived garbage. GOGC and GOMEMLIMIT in the environment have the
+// last word.
 func tuneCollector() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(1000)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(512 << 20) // beyond this it is swept more often, not refused
 	}
 }
 

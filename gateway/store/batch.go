@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"yiqiao/gateway"
 )
@@ -18,6 +19,14 @@ const (
 	maxLater   = 4096 // operations that wait for company
 	maxCulprit = 4    // failing operations taken out of a batch before it is run one by one
 	maxTries   = 8    // transactions for one operation that others keep getting in the way of
+
+	// When so many operations came within so short a time, the next batch waits a little for
+	// company: under load a commit, which costs a flush, then serves several times as many callers.
+	// A lone caller never waits.
+	crowd       = 16
+	crowdWithin = 50 * time.Millisecond
+	gather      = 4 * time.Millisecond
+	enough      = 64 // a batch of that many does not wait
 )
 
 // Do runs fn inside a transaction and returns when it is durable, or did not happen.
@@ -97,6 +106,13 @@ type line struct {
 	queue  []*operation
 	later  []*operation
 	wake   chan struct{}
+	came   [crowd]time.Time // the last arrivals, a ring
+	count  int              // arrivals in all
+}
+
+// busy reports whether a crowd has been coming lately. mu is held.
+func (l *line) busy(now time.Time) bool {
+	return l.count >= crowd && now.Sub(l.came[l.count%crowd]) < crowdWithin
 }
 
 func (l *line) add(o *operation) bool {
@@ -106,6 +122,8 @@ func (l *line) add(o *operation) bool {
 		return false
 	}
 	l.queue = append(l.queue, o)
+	l.came[l.count%crowd] = time.Now()
+	l.count++
 	l.mu.Unlock()
 	l.nudge()
 	return true
@@ -137,8 +155,15 @@ func (l *line) nudge() {
 
 // take gives the next batch, waiting for one; nil when the line is closed and empty.
 func (l *line) take(into []*operation) []*operation {
+	gathered := false
 	for {
 		l.mu.Lock()
+		if n := len(l.queue); n > 0 && n < enough && !gathered && !l.closed && l.busy(time.Now()) {
+			l.mu.Unlock()
+			gathered = true
+			time.Sleep(gather)
+			continue
+		}
 		if len(l.queue) > 0 || l.closed {
 			into = move(into, &l.queue)
 			into = move(into, &l.later)
