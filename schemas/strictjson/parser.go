@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -20,6 +21,27 @@ type parser struct {
 	mems  []member
 	buf   []byte // for strings with escapes
 	err   *Error
+}
+
+// parsers are kept for their stacks, which every text would otherwise grow anew.
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
+func begin(lim Limits) *parser {
+	p := parsers.Get().(*parser)
+	p.lim = lim.filled()
+	return p
+}
+
+// end gives the parser back, empty; one whose stacks a large text has blown up is dropped.
+func (p *parser) end() {
+	if cap(p.mems) > 256 || cap(p.items) > 1024 || cap(p.buf) > 64<<10 {
+		return
+	}
+	clear(p.mems[:cap(p.mems)])
+	clear(p.items[:cap(p.items)])
+	clear(p.buf[:cap(p.buf)])
+	*p = parser{mems: p.mems[:0], items: p.items[:0], buf: p.buf[:0]}
+	parsers.Put(p)
 }
 
 type member struct {

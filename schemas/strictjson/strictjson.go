@@ -89,7 +89,8 @@ func (e *Error) Error() string {
 // the result do not alias b; they share one private copy of it, so whoever keeps a small piece of
 // a large text for long should strings.Clone it.
 func Decode(b []byte, lim Limits) (any, error) {
-	p := parser{lim: lim.filled()}
+	p := begin(lim)
+	defer p.end()
 	var v any
 	if err := p.document(b, func(i int) (int, bool) {
 		var ok bool
@@ -112,7 +113,8 @@ type Member struct {
 // they were written. It serves those who must sign, verify or pass on the very bytes of a member.
 // A text that is another kind of value is a Syntax error.
 func Members(b []byte, lim Limits) ([]Member, error) {
-	p := parser{lim: lim.filled()}
+	p := begin(lim)
+	defer p.end()
 	var run []member
 	if err := p.document(b, func(i int) (int, bool) {
 		if i >= len(p.s) || p.s[i] != '{' {
