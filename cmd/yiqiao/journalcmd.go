@@ -23,7 +23,8 @@ func journalCommand(s *streams) *cobra.Command {
 		Use:   "journal",
 		Short: "查看和核对交易日志 / Look at the journal and verify it",
 	}
-	c.AddCommand(journalListCommand(s), journalShowCommand(s), journalFsckCommand(s))
+	c.AddCommand(journalListCommand(s), journalShowCommand(s), journalFsckCommand(s),
+		journalExportCommand(s), journalImportCommand(s))
 	return c
 }
 
@@ -33,9 +34,10 @@ func openJournal(ctx context.Context, path string) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	file := filepath.Join(g.path(g.Data), journalFile)
-	if _, err := os.Stat(file); err != nil {
-		return opened{}, fmt.Errorf("还没有交易日志 / no journal yet: %w", err)
+	if g.Journal.Database == "" {
+		if _, err := os.Stat(filepath.Join(g.path(g.Data), journalFile)); err != nil {
+			return opened{}, fmt.Errorf("还没有交易日志 / no journal yet: %w", err)
+		}
 	}
 	p, err := provider(g.Provider)
 	if err != nil {

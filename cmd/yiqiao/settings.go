@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,6 +38,31 @@ type logSettings struct {
 type journalSettings struct {
 	Key  config.Secret `yaml:"key"`  // 64 hex digits: seals bodies at rest
 	Sync string        `yaml:"sync"` // full (default) or off (benchmarks only: power loss loses answers)
+	// Database is a PostgreSQL, postgres://user@host/name?sslmode=verify-full; none: a file in data.
+	Database         string        `yaml:"database"`
+	DatabasePassword config.Secret `yaml:"database_password"`
+	Writers          int           `yaml:"database_writers"` // transactions at once; see store.Options
+}
+
+// faults tells what is wrong with the place of the journal.
+func (s journalSettings) faults() (list []string) {
+	if s.Database == "" {
+		if s.DatabasePassword.Set() || s.Writers != 0 {
+			list = append(list, "journal.database_password and journal.database_writers belong to journal.database, which is missing")
+		}
+		return list
+	}
+	u, err := url.Parse(s.Database)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" {
+		return append(list, "journal.database must be postgres://user@host:port/name") // not its text: it may hold a password
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		list = append(list, "journal.database must not hold the password: give its place in journal.database_password")
+	}
+	if s.Writers < 0 || s.Writers > 16 {
+		list = append(list, "journal.database_writers must be between 1 and 16")
+	}
+	return list
 }
 
 type institutionSettings struct {
@@ -170,6 +196,7 @@ func (s *gatewaySettings) check() error {
 	if s.Journal.Sync != "" && s.Journal.Sync != "full" && s.Journal.Sync != "off" {
 		bad("journal.sync must be full or off")
 	}
+	faults = append(faults, s.Journal.faults()...)
 	if _, err := logLevel(s.Log.Level); err != nil {
 		bad("log.level: %v", err)
 	}

@@ -159,6 +159,9 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	if _, err := s.sealer(p.provider); err != nil {
 		return nil, err
 	}
+	if _, err := s.databasePassword(); err != nil {
+		return nil, err
+	}
 	for name, c := range s.Centres {
 		if p.centres[name], err = s.buildCentre(c, p, clock); err != nil {
 			return nil, fmt.Errorf("centres.%s: %w", name, err)
@@ -243,17 +246,47 @@ type opened struct {
 
 func (o opened) close() { _ = errors.Join(o.Journal.Close(), o.db.Close()) }
 
+// store says where the journal is kept.
+func (s *gatewaySettings) store() (store.Options, error) {
+	o := store.Options{Sync: s.Journal.Sync, Writers: s.Journal.Writers}
+	if s.Journal.Database == "" {
+		dir := s.path(s.Data)
+		o.Path = filepath.Join(dir, journalFile)
+		return o, os.MkdirAll(dir, 0o700)
+	}
+	o.DSN = s.Journal.Database
+	var err error
+	o.Password, err = s.databasePassword()
+	return o, err
+}
+
+// databasePassword is "" where none is given.
+func (s *gatewaySettings) databasePassword() (string, error) {
+	if !s.Journal.DatabasePassword.Set() {
+		return "", nil
+	}
+	text, err := s.Journal.DatabasePassword.Resolve(s.base)
+	if err != nil {
+		return "", fmt.Errorf("journal.database_password: %w", err)
+	}
+	return text, nil
+}
+
 // openJournal opens the database and the journal on it.
 func (s *gatewaySettings) openJournal(ctx context.Context, p sm.Provider) (opened, error) {
+	o, err := s.store()
+	if err != nil {
+		return opened{}, err
+	}
+	return s.openJournalAt(ctx, p, o)
+}
+
+func (s *gatewaySettings) openJournalAt(ctx context.Context, p sm.Provider, o store.Options) (opened, error) {
 	sealer, err := s.sealer(p)
 	if err != nil {
 		return opened{}, err
 	}
-	dir := s.path(s.Data)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return opened{}, err
-	}
-	db, err := store.Open(ctx, store.Options{Path: filepath.Join(dir, journalFile), Sync: s.Journal.Sync})
+	db, err := store.Open(ctx, o)
 	if err != nil {
 		return opened{}, err
 	}

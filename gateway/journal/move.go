@@ -1,0 +1,167 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"yiqiao/gateway"
+)
+
+// A journal moves as lines of JSON: a head, then counters, bills, requests and records in the order
+// they were written, then an end with their numbers and the digest of every byte before it. Bodies
+// stay sealed as they are; nothing of the database's own numbering is in it, so the same journal
+// gives the same bytes from SQLite and from PostgreSQL. Who holds a record is not moved: whoever
+// worked on it works on the old journal.
+
+// ErrNotEmpty: the target of an import holds something already.
+var ErrNotEmpty = errors.New("journal: not empty")
+
+// ErrDamaged: what was to be imported is not what was exported.
+var ErrDamaged = errors.New("journal: not what was exported")
+
+// Moved counts what an export or import holds. Two journals are equal when theirs are.
+type Moved struct {
+	Counters int    `json:"counters"`
+	Bills    int    `json:"bills"`
+	Requests int    `json:"requests"`
+	Records  int    `json:"records"`
+	Events   int    `json:"events"`
+	Digest   string `json:"digest"` // over every byte of the lines, hex
+}
+
+const (
+	moveName    = "journal"
+	moveVersion = 1
+	maxLine     = 64 << 20 // bytes of one line: a record with all its events
+)
+
+// line is one line; one of its fields is set.
+type line struct {
+	Head    *headLine    `json:"yiqiao,omitempty"`
+	Counter *counterLine `json:"counter,omitempty"`
+	Bill    *billLine    `json:"bill,omitempty"`
+	Request *requestLine `json:"request,omitempty"`
+	Record  *recordLine  `json:"record,omitempty"`
+	End     *Moved       `json:"end,omitempty"`
+}
+
+type headLine struct {
+	What    string `json:"what"`
+	Version int    `json:"version"`
+}
+
+type counterLine struct {
+	Institution string `json:"institution"`
+	Second      int64  `json:"second"`
+	Seq         int64  `json:"seq"`
+}
+
+type billLine struct {
+	ID          string `json:"id"`
+	Institution string `json:"institution"`
+	System      string `json:"system"`
+	Created     int64  `json:"created"`
+	Body        []byte `json:"body,omitempty"`
+}
+
+type requestLine struct {
+	System      string `json:"system"`
+	ID          string `json:"id"`
+	Digest      []byte `json:"digest"`
+	Op          string `json:"op"`
+	Institution string `json:"institution"`
+	Ref         string `json:"ref"`
+	Created     int64  `json:"created"`
+	Answer      []byte `json:"answer,omitempty"`
+	Answered    int64  `json:"answered"`
+	Told        int64  `json:"told"`
+}
+
+func (q *requestLine) key() gateway.RequestKey {
+	return gateway.RequestKey{System: q.System, ID: q.ID}
+}
+
+type recordLine struct {
+	ID           string      `json:"id"`
+	Institution  string      `json:"institution"`
+	Infno        string      `json:"infno"`
+	System       string      `json:"system,omitempty"` // with Request: its key
+	Request      string      `json:"request,omitempty"`
+	Step         string      `json:"step"`
+	Attempt      int64       `json:"attempt"`
+	Bill         string      `json:"bill,omitempty"`
+	Visit        string      `json:"visit"`
+	Operator     string      `json:"operator"`
+	OperatorName string      `json:"operator_name"`
+	OperatorType string      `json:"operator_type"`
+	Digest       []byte      `json:"digest"`
+	Created      int64       `json:"created"`
+	Queued       int64       `json:"queued"`
+	Born         int64       `json:"born"`
+	Input        []byte      `json:"input,omitempty"`
+	Wire         []byte      `json:"wire,omitempty"`
+	State        string      `json:"state"`
+	Version      int64       `json:"version"`
+	Updated      int64       `json:"updated"`
+	Cause        string      `json:"cause"`
+	Events       []eventLine `json:"events,omitempty"`
+}
+
+type eventLine struct {
+	Kind  string `json:"kind"`
+	At    int64  `json:"at"`
+	Cause string `json:"cause"`
+	Ref   string `json:"ref"`
+	Note  string `json:"note"`
+	Data  []byte `json:"data,omitempty"`
+}
+
+// lineWriter writes lines and sums them up.
+type lineWriter struct {
+	to    io.Writer
+	sum   hash.Hash
+	moved Moved
+	buf   bytes.Buffer
+}
+
+func (w *lineWriter) put(l line) error {
+	w.buf.Reset()
+	enc := json.NewEncoder(&w.buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(l); err != nil {
+		return fmt.Errorf("journal: export: %w", err)
+	}
+	if w.buf.Len() > maxLine {
+		return fmt.Errorf("journal: export: a line of %d bytes", w.buf.Len())
+	}
+	if l.End == nil {
+		w.sum.Write(w.buf.Bytes())
+	}
+	_, err := w.to.Write(w.buf.Bytes())
+	return err
+}
+
+func (w *lineWriter) end() error {
+	w.moved.Digest = hex.EncodeToString(w.sum.Sum(nil))
+	return w.put(line{End: &w.moved})
+}
+
+// count notes a line in the numbers; head and end are none.
+func (m *Moved) count(l line) {
+	switch {
+	case l.Counter != nil:
+		m.Counters++
+	case l.Bill != nil:
+		m.Bills++
+	case l.Request != nil:
+		m.Requests++
+	case l.Record != nil:
+		m.Records++
+		m.Events += len(l.Record.Events)
+	}
+}
