@@ -202,6 +202,9 @@ type Query struct {
 	States      []State
 	From, To    time.Time   // CreatedAt, To exclusive
 	Queued      bool        // only records with Wire (the upload class)
+	Visit       string      // only records of this ordering key
+	Since       time.Time   // UpdatedAt at or after
+	Brief       bool        // leave Input, Wire and Output out: many records in little memory
 	After       ident.MsgID // records behind this one in the order of the list; ErrNotFound when unknown
 	Newest      bool        // newest first
 	Limit       int         // default 100, at most 10,000

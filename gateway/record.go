@@ -65,6 +65,7 @@ func Next(s State, e EventKind) (State, error) {
 	next, ok := map[step]State{
 		{StatePrepared, EventSent}:    StateSent,
 		{StatePrepared, EventRefused}: StateRefused,
+		{StatePrepared, EventParked}:  StateParked, // queued uploads only: it could not even be sent
 		{StateSent, EventDone}:        StateDone,
 		{StateSent, EventRefused}:     StateRefused,
 		{StateSent, EventUnknown}:     StateUnknown,
@@ -77,6 +78,7 @@ func Next(s State, e EventKind) (State, error) {
 		{StateUnknown, EventAbsent}:   StateAbsent,
 		{StateUnknown, EventParked}:   StateParked,
 		{StateParked, EventAsked}:     StateParked,
+		{StateParked, EventUnknown}:   StateUnknown, // queued uploads only: a person took it up again
 		{StateParked, EventDone}:      StateDone,
 		{StateParked, EventReversed}:  StateReversed,
 		{StateParked, EventAbsent}:    StateAbsent,

@@ -92,6 +92,12 @@ func (d *journalDesk) list() {
 		{"open and final states", gateway.Query{States: []gateway.State{gateway.StateUnknown, gateway.StateDone}}, []ident.MsgID{unknown, done}},
 		{"queued", gateway.Query{Queued: true}, []ident.MsgID{queued}},
 		{"queued and sent", gateway.Query{Queued: true, States: []gateway.State{gateway.StateSent}}, nil},
+		{"queued and over", gateway.Query{Queued: true, States: []gateway.State{gateway.StateDone, gateway.StateRefused}}, nil},
+		{"a visit", gateway.Query{Visit: "v1"}, []ident.MsgID{queued}},
+		{"a visit's head", gateway.Query{Institution: journalInst, Visit: "v1", Queued: true, States: []gateway.State{gateway.StatePrepared, gateway.StateUnknown}, Limit: 1}, []ident.MsgID{queued}},
+		{"no such visit", gateway.Query{Visit: "v2"}, nil},
+		{"since", gateway.Query{Since: journalNow.Add(2 * time.Hour)}, []ident.MsgID{queued, sent}},
+		{"since, over", gateway.Query{Since: journalNow, States: []gateway.State{gateway.StateDone}}, []ident.MsgID{done}},
 		{"from", gateway.Query{From: journalNow.Add(3 * time.Hour)}, []ident.MsgID{sent, unknown, done}},
 		{"to is exclusive", gateway.Query{To: journalNow.Add(time.Hour)}, []ident.MsgID{other}},
 		{"a time window", gateway.Query{From: journalNow.Add(time.Hour), To: journalNow.Add(3 * time.Hour)}, []ident.MsgID{verify, queued}},
@@ -111,6 +117,12 @@ func (d *journalDesk) list() {
 	got, err := d.j.List(d.ctx, gateway.Query{Queued: true})
 	if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], d.get(queued)) {
 		d.Errorf("listed %+v, %v; want the record as Record gives it", got, err)
+	}
+	brief := d.get(queued)
+	brief.Input, brief.Wire, brief.Output = nil, nil, nil
+	got, err = d.j.List(d.ctx, gateway.Query{Queued: true, Brief: true})
+	if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], brief) {
+		d.Errorf("listed briefly %+v, %v; want it without its bodies", got, err)
 	}
 	if _, err := d.j.List(d.ctx, gateway.Query{After: "nobody"}); !errors.Is(err, gateway.ErrNotFound) {
 		d.Errorf("after an unknown id: %v", err)

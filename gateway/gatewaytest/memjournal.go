@@ -427,7 +427,11 @@ func (j *MemJournal) List(ctx context.Context, q gateway.Query) ([]gateway.Recor
 	var out []gateway.Record
 	for ; at >= 0 && at < len(j.order) && len(out) < limit; at += step {
 		if r := &j.order[at].record; selected(q, r) {
-			out = append(out, copyRecord(*r))
+			c := *r
+			if q.Brief {
+				c.Input, c.Wire, c.Output = nil, nil, nil
+			}
+			out = append(out, copyRecord(c))
 		}
 	}
 	return out, nil
@@ -439,7 +443,9 @@ func selected(q gateway.Query, r *gateway.Record) bool {
 		q.Infno != "" && r.Infno != q.Infno,
 		!q.From.IsZero() && r.CreatedAt.Before(millis(q.From)),
 		!q.To.IsZero() && !r.CreatedAt.Before(millis(q.To)),
-		q.Queued && len(r.Wire) == 0:
+		q.Queued && len(r.Wire) == 0,
+		q.Visit != "" && q.Visit != r.Visit,
+		!q.Since.IsZero() && r.UpdatedAt.Before(millis(q.Since)):
 		return false
 	}
 	if len(q.States) == 0 {

@@ -90,6 +90,15 @@ const sqlRecords = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step,
 	LEFT JOIN event e ON r.live = 0 AND e.place = r.seq * 1048576 + r.version
 	`
 
+// sqlBrief selects records without what they carry.
+const sqlBrief = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step, r.attempt, b.id, r.visit,
+		r.operator, r.operator_name, r.operator_type, r.digest, r.created, NULL, NULL,
+		r.state, r.version, r.updated, r.cause, r.holder, NULL
+	FROM record r
+	LEFT JOIN request q ON q.seq = r.request
+	LEFT JOIN bill b ON b.seq = r.bill
+	`
+
 // sealedRecord is a record as it comes out of the database.
 type sealedRecord struct {
 	r                   gateway.Record
@@ -119,13 +128,17 @@ func (j *Journal) openRecord(s *sealedRecord) (gateway.Record, error) {
 	return r, errors.Join(errs[:]...)
 }
 
-// records runs sqlRecords with a condition. Rows are read first and opened afterwards, so that a
+// records runs sqlRecords with a condition, selected a whole query. Rows are read first and opened afterwards, so that a
 // connection is not held while the cipher works.
 func (j *Journal) records(ctx context.Context, where string, args ...any) ([]gateway.Record, error) {
+	return j.selected(ctx, sqlRecords+where, args...)
+}
+
+func (j *Journal) selected(ctx context.Context, query string, args ...any) ([]gateway.Record, error) {
 	if err := j.open(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := j.db.Query(ctx, sqlRecords+where, args...)
+	rows, err := j.db.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +243,9 @@ func (j *Journal) List(ctx context.Context, q gateway.Query) ([]gateway.Record, 
 		}
 	}
 	where, args := condition(q, after)
+	if q.Brief {
+		return j.selected(ctx, sqlBrief+where, args...)
+	}
 	return j.records(ctx, where, args...)
 }
 
@@ -243,7 +259,7 @@ func condition(q gateway.Query, after int64) (string, []any) {
 		parts = append(parts, text+" $"+strconv.Itoa(len(args)))
 	}
 	seq := "r.seq"
-	if !q.From.IsZero() || !q.To.IsZero() {
+	if !q.From.IsZero() || !q.To.IsZero() || !q.Since.IsZero() {
 		seq = "+r.seq"
 	}
 	if !q.From.IsZero() {
@@ -261,16 +277,25 @@ func condition(q gateway.Query, after int64) (string, []any) {
 	if q.Queued {
 		parts = append(parts, "r.queued = 1")
 	}
+	if q.Visit != "" {
+		add("r.visit =", q.Visit)
+	}
+	if !q.Since.IsZero() {
+		add("r.updated >=", toMillis(q.Since))
+	}
 	if len(q.States) > 0 {
-		live := true
+		live, over := true, true
 		var places []string
 		for _, s := range q.States {
-			live = live && !s.Final()
+			live, over = live && !s.Final(), over && s.Final()
 			args = append(args, string(s))
 			places = append(places, "$"+strconv.Itoa(len(args)))
 		}
 		if live {
 			parts = append(parts, "r.live = 1")
+		}
+		if over {
+			parts = append(parts, "r.live = 0")
 		}
 		parts = append(parts, "r.state IN ("+strings.Join(places, ", ")+")")
 	}
