@@ -17,6 +17,7 @@ demo: build ## settle a bill end to end against the simulated centre
 
 build: ## build bin/yiqiao
 	@mkdir -p bin
+	@echo "正在编译 bin/yiqiao (首次需一两分钟) / compiling, the first time takes a minute or two" >&2
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/yiqiao ./cmd/yiqiao
 
 test: ## run all tests

@@ -219,7 +219,7 @@ func (st *stage) explain(ctx context.Context, s gateway.Settlement) error {
 	}
 	fmt.Fprintf(st.out, "\n  这笔 2207 的历史 (yiqiao journal show):\n")
 	for _, e := range events {
-		fmt.Fprintf(st.out, "    %d  %s  %-8s %s\n", e.Seq, e.At.In(gateway.China).Format("15:04:05.000"), e.Kind, strings.TrimSpace(string(e.Cause)+" "+e.Note))
+		fmt.Fprintf(st.out, "    %d  %s  %s  %s\n", e.Seq, e.At.In(gateway.China).Format("15:04:05.000"), pad(eventZH(e.Kind), 8), strings.TrimSpace(causeZH(e.Cause)+"  "+e.Note))
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (st *stage) verify(ctx context.Context, r *demoResult) error {
 func printSteps(w io.Writer, steps []gateway.Step, from int) {
 	rows := make([][]string, 0, len(steps))
 	for _, s := range steps[min(from, len(steps)):] {
-		rows = append(rows, []string{string(s.Infno), s.Name, string(s.MsgID), stateZH(s.State), string(s.Cause)})
+		rows = append(rows, []string{string(s.Infno), s.Name, string(s.MsgID), stateZH(s.State), causeZH(s.Cause)})
 	}
 	if len(rows) > 0 {
 		var b strings.Builder

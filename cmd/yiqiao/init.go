@@ -96,6 +96,7 @@ func writeStarter(dir string, st starter) ([]string, error) {
 		{starterAPIKey, apiKey},
 		{"keys/gateway.pub", keys.FormatPublic(gw.Public())},
 		{"keys/simulator.pub", keys.FormatPublic(centre.Public())},
+		{".gitignore", "secrets/\ndata/"},
 		{"simulator.yaml", ""},
 		{"yiqiao.yaml", ""},
 	}

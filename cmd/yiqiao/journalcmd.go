@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ func journalListCommand(s *streams) *cobra.Command {
 			rows := make([][]string, 0, len(recs))
 			for _, r := range recs {
 				all = append(all, listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step})
-				rows = append(rows, []string{r.CreatedAt.In(gateway.China).Format("2006-01-02 15:04:05"), string(r.ID), string(r.Infno), stateZH(r.State), string(r.Cause), r.Request.System, r.Request.ID})
+				rows = append(rows, []string{r.CreatedAt.In(gateway.China).Format("2006-01-02 15:04:05"), string(r.ID), string(r.Infno), stateZH(r.State), causeZH(r.Cause), r.Request.System, r.Request.ID})
 			}
 			if asJSON {
 				return printJSON(s.out, all)
@@ -126,6 +127,29 @@ func stateZH(st gateway.State) string {
 		return zh
 	}
 	return string(st)
+}
+
+// causeZH names a cause for people.
+func causeZH(c gateway.Cause) string {
+	if zh, ok := map[gateway.Cause]string{
+		gateway.CauseBusiness: "中心拒绝", gateway.CauseNotSent: "未发出", gateway.CauseTimeout: "超时未答复", gateway.CauseCut: "连接中断",
+		gateway.CauseNotInterface: "答复不是接口报文", gateway.CauseSignature: "验签失败", gateway.CauseMismatch: "答复与请求不符",
+		gateway.CauseCrash: "重启前未得答复", "adopted": "查询认定",
+	}[c]; ok {
+		return zh
+	}
+	return string(c)
+}
+
+// eventZH names an event for people.
+func eventZH(k gateway.EventKind) string {
+	if zh, ok := map[gateway.EventKind]string{
+		gateway.EventSent: "发出", gateway.EventDone: "成功", gateway.EventRefused: "被拒绝", gateway.EventUnknown: "结果不明", gateway.EventAsked: "已查询",
+		gateway.EventReversed: "已冲正", gateway.EventAbsent: "核实未发生", gateway.EventParked: "转人工",
+	}[k]; ok {
+		return zh
+	}
+	return string(k)
 }
 
 func journalShowCommand(s *streams) *cobra.Command {
@@ -232,10 +256,10 @@ func masked(cat *catalog.Catalog, body []byte) any {
 }
 
 func printShown(s *streams, v shown) {
-	fmt.Fprintf(s.out, "%s  %s  %s %s\n", v.ID, v.Infno, stateZH(v.State), v.Cause)
+	fmt.Fprintln(s.out, strings.TrimSpace(fmt.Sprintf("%s  %s  %s %s", v.ID, v.Infno, stateZH(v.State), causeZH(v.Cause))))
 	rows := make([][]string, 0, len(v.Events))
 	for _, e := range v.Events {
-		rows = append(rows, []string{strconv.Itoa(e.Seq), e.At.Format("2006-01-02 15:04:05.000"), string(e.Kind), string(e.Cause), string(e.Ref), e.Note})
+		rows = append(rows, []string{strconv.Itoa(e.Seq), e.At.Format("2006-01-02 15:04:05.000"), eventZH(e.Kind), causeZH(e.Cause), string(e.Ref), e.Note})
 	}
 	table(s.out, []string{"序", "时间", "事件", "原因", "相关报文", "备注"}, rows)
 	for _, b := range []struct {

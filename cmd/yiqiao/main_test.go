@@ -126,6 +126,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"unknown transport", "transport: tif", "transport: pigeon", "pigeon"},
 		{"unknown centre", "centre: main", "centre: other", "other"},
 		{"bad institution", "code: H44010000001", "code: H4401", "institutions[0].code"},
+		{"reserved system name", "system: his-main", "system: yiqiao", "gateway's own"},
 		{"bad digest", "key_digest: ", "key_digest: zz", "key_digest"},
 		{"bad level", "level: info", "level: loud", "loud"},
 		{"bad duration", "settle: 180s", "settle: 180", "duration"},
@@ -263,7 +264,7 @@ func TestDescribe(t *testing.T) {
 	}{
 		{[]string{"describe"}, "门诊结算"},
 		{[]string{"describe", "2207"}, "medfee_sumamt"},
-		{[]string{"describe", "2207", "--json"}, "medfee_sumamt"},
+		{[]string{"describe", "2207", "--json"}, `"required": "always"`},
 		{[]string{"describe", "--dict", "insutype"}, "职工基本医疗保险"},
 		{[]string{"version"}, "yiqiao"},
 		{[]string{"version", "--json"}, `"go"`},

@@ -232,8 +232,11 @@ func (s *gatewaySettings) check() error {
 	}
 	systems := map[string]bool{}
 	for i, h := range s.HIS {
-		if h.System == "" || systems[h.System] {
+		switch {
+		case h.System == "" || systems[h.System]:
 			bad("his[%d].system is missing or there twice", i)
+		case h.System == "yiqiao":
+			bad("his[%d].system: the name yiqiao is the gateway's own", i)
 		}
 		systems[h.System] = true
 		if len(h.KeyDigest) != 64 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -196,6 +197,9 @@ func textFinding(err error) check.Finding {
 			strictjson.Syntax: "不是规范的 JSON", strictjson.Trailing: "JSON 之后还有多余内容", strictjson.Duplicate: "同一层出现重复的字段名",
 			strictjson.UTF8: "不是规范的 UTF-8 编码", strictjson.Depth: "嵌套过深", strictjson.Size: "报文过大", strictjson.Number: "数字写法不允许 (过长或使用了指数)",
 		}[je.Kind]
+		if je.Kind == strictjson.UTF8 {
+			zh += "; 若原文是 GBK 或 GB18030, 请先转换为 UTF-8"
+		}
 		return check.Finding{Code: string(je.Kind), Path: je.Path, Severity: check.Error, Rule: fmt.Sprintf("offset %d", je.Offset),
 			ZH: fmt.Sprintf("%s (第 %d 字节)", zh, je.Offset), EN: fmt.Sprintf("not acceptable JSON: %s at byte %d", je.Kind, je.Offset)}
 	}
@@ -224,5 +228,5 @@ func printValidation(w io.Writer, v validation) {
 		fmt.Fprintf(w, "通过: %s %s 符合规范\n", v.Infno, v.Name)
 		return
 	}
-	fmt.Fprintf(w, "不通过: %s %s\n", v.Infno, v.Name)
+	fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("不通过: %s %s", v.Infno, v.Name)))
 }

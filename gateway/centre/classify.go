@@ -58,7 +58,12 @@ func classify(p envelope.Profile, status int, header http.Header, body []byte) v
 	}
 	reply, err := wire.DecodeReply(data)
 	if err != nil {
-		return foreign(jsonFault(err))
+		v := foreign(jsonFault(err))
+		if head.Code != "" && head.Code != "0" {
+			// The platform in front of the centre refused: a wrong key, a clock that is off.
+			v.detail = "outer code " + printable(head.Code) + ": keys, application id or clock"
+		}
+		return v
 	}
 	outerOK := head.Code == "" || head.Code == "0"
 	switch {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -41,13 +42,20 @@ func Load(path string, v any) error {
 	return nil
 }
 
+var unknownKey = regexp.MustCompile(`^(line \d+): field (\S+) not found in type`)
+
 // oneLine turns a yaml error, which may span lines, into one.
+//
+// An unknown key is named without the Go type it was looked for in.
 func oneLine(err error) string {
 	s := strings.TrimPrefix(err.Error(), "yaml: ")
 	s = strings.TrimPrefix(s, "unmarshal errors:\n")
 	parts := strings.Split(s, "\n")
 	for i := range parts {
 		parts[i] = strings.TrimSpace(parts[i])
+		if m := unknownKey.FindStringSubmatch(parts[i]); m != nil {
+			parts[i] = m[1] + ": 未知的键 " + m[2] + " / unknown key " + m[2]
+		}
 	}
 	return strings.Join(parts, "; ")
 }

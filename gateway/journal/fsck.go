@@ -51,7 +51,7 @@ const fsckStep = 1000
 // behind an id that was given. It changes nothing and may run beside the gateway. err tells when it
 // could not be done.
 func (j *Journal) Fsck(ctx context.Context) (Report, error) {
-	var r Report
+	r := Report{Problems: []Problem{}}
 	if err := j.open(ctx); err != nil {
 		return r, err
 	}

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+
+	"yiqiao/gateway"
 )
 
 // Options choose the form of the log.
@@ -43,7 +45,7 @@ type masker struct {
 func (m *masker) Enabled(ctx context.Context, l slog.Level) bool { return m.next.Enabled(ctx, l) }
 
 func (m *masker) Handle(ctx context.Context, r slog.Record) error {
-	out := slog.NewRecord(r.Time, r.Level, MaskText(r.Message), r.PC)
+	out := slog.NewRecord(r.Time.In(gateway.China), r.Level, MaskText(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		out.AddAttrs(m.mask(a))
 		return true

@@ -43,6 +43,17 @@ const (
 	Always
 )
 
+// MarshalText names the requirement: optional, conditional, always.
+func (r Required) MarshalText() ([]byte, error) {
+	switch r {
+	case Always:
+		return []byte("always"), nil
+	case Conditional:
+		return []byte("conditional"), nil
+	}
+	return []byte("optional"), nil
+}
+
 // Direction is a side of a transaction.
 type Direction string
 
@@ -53,29 +64,29 @@ const (
 
 // Field is one member of a node.
 type Field struct {
-	Code     string   // member name as sent
-	Name     string   // Chinese label
-	Aliases  []string // other spellings: accepted, never sent
-	Type     string   // string number date datetime array object
-	Length   int      // characters, or digits of a number; 0 unknown
-	Decimals int      // decimals of a number; -1 when the table gives no "n,d" form
-	Dict     string   // dictionary name, "" for none
-	Required Required
-	Assumed  bool // required flag is only a default (required_known: false)
-	Borrowed bool // type and length come from the same code elsewhere: not enforced
-	Note     string
+	Code     string   `json:"code,omitempty"`     // member name as sent
+	Name     string   `json:"name,omitempty"`     // Chinese label
+	Aliases  []string `json:"aliases,omitempty"`  // other spellings: accepted, never sent
+	Type     string   `json:"type,omitempty"`     // string number date datetime array object
+	Length   int      `json:"length,omitempty"`   // characters, or digits of a number; 0 unknown
+	Decimals int      `json:"decimals,omitempty"` // decimals of a number; -1 when the table gives no "n,d" form
+	Dict     string   `json:"dict,omitempty"`     // dictionary name, "" for none
+	Required Required `json:"required"`
+	Assumed  bool     `json:"assumed,omitempty"`  // required flag is only a default (required_known: false)
+	Borrowed bool     `json:"borrowed,omitempty"` // type and length come from the same code elsewhere: not enforced
+	Note     string   `json:"note,omitempty"`
 }
 
 // Node is an object or a list of objects inside input or output.
 type Node struct {
-	Name          string // member name; "" means the fields lie directly in input or output
-	Title         string
-	Repeat        bool // an array of objects
-	Required      Required
-	Parent        string // "" or the node it lies inside
-	AlternativeTo string // sent instead of that node
-	OnlyIn        string // seen in that client only
-	Fields        []Field
+	Name          string   `json:"name,omitempty"` // member name; "" means the fields lie directly in input or output
+	Title         string   `json:"title,omitempty"`
+	Repeat        bool     `json:"repeat,omitempty"` // an array of objects
+	Required      Required `json:"required"`
+	Parent        string   `json:"parent,omitempty"`         // "" or the node it lies inside
+	AlternativeTo string   `json:"alternative_to,omitempty"` // sent instead of that node
+	OnlyIn        string   `json:"only_in,omitempty"`        // seen in that client only
+	Fields        []Field  `json:"fields,omitempty"`
 }
 
 // Field finds a field by its code; aliases are not looked at.
@@ -98,18 +109,18 @@ type Extension struct {
 // Ask is one way to find out what became of a transaction whose answer is unknown: a query, and
 // how to recognise the transaction in its reply.
 type Ask struct {
-	Infno ident.Infno // the query to send
-	Send  string      // node of the query's input the members of By go into, usually "data"
+	Infno ident.Infno `json:"infno,omitempty"` // the query to send
+	Send  string      `json:"send,omitempty"`  // node of the query's input the members of By go into, usually "data"
 	// By names the members of the query and where each value comes from: a member of the asked
 	// transaction's own input ("psn_no"), SourceMsgID, SourceNow, SourceDay (its date; for a
 	// datetime member its first second), or a literal written "=1".
-	By map[string]string
+	By map[string]string `json:"by,omitempty"`
 	// Node and Match: the transaction happened when a row of Node in the reply has, for every
 	// member named in Match, the value of that source (as in By).
-	Node  string
-	Match map[string]string
+	Node  string            `json:"node,omitempty"`
+	Match map[string]string `json:"match,omitempty"`
 	// Needs names a region capability that must be on, "" when every centre answers.
-	Needs string
+	Needs string `json:"needs,omitempty"`
 }
 
 // Sources of Ask.By and Ask.Match that are not a member of the asked transaction's input.
@@ -134,26 +145,27 @@ const (
 
 // Transaction is one row of the catalogue.
 type Transaction struct {
-	Infno       ident.Infno
-	Name, Group string
-	Kind        Kind
-	Scope       string // "" for national
-	Confidence  string // high, medium, low
-	Input       []Node
-	Output      []Node
-	Undo        ident.Infno // the number that undoes this one, "" for none
-	Reversible  bool        // 2601 takes it
-	Asks        []Ask       // in order of preference
-	Remedies    []Remedy    // for an unknown outcome, in the order they are tried
-	Limit       Limit
-	Commits     bool     // changes something at the centre: an unknown outcome must be resolved
-	Queued      bool     // upload class: may be queued and re-sent byte for byte
-	Signed      bool     // amounts may be negative in requests
-	Negative    []string // with Signed: only these members may be; empty: any
-	Sources     []string
-	Disputes    []string
-	Remarks     []string
-	Extensions  []Extension
+	Infno      ident.Infno `json:"infno,omitempty"`
+	Name       string      `json:"name,omitempty"`
+	Group      string      `json:"group,omitempty"`
+	Kind       Kind        `json:"kind,omitempty"`
+	Scope      string      `json:"scope,omitempty"`      // "" for national
+	Confidence string      `json:"confidence,omitempty"` // high, medium, low
+	Input      []Node      `json:"input,omitempty"`
+	Output     []Node      `json:"output,omitempty"`
+	Undo       ident.Infno `json:"undo,omitempty"`       // the number that undoes this one, "" for none
+	Reversible bool        `json:"reversible,omitempty"` // 2601 takes it
+	Asks       []Ask       `json:"asks,omitempty"`       // in order of preference
+	Remedies   []Remedy    `json:"remedies,omitempty"`   // for an unknown outcome, in the order they are tried
+	Limit      Limit       `json:"limit,omitempty"`
+	Commits    bool        `json:"commits,omitempty"`  // changes something at the centre: an unknown outcome must be resolved
+	Queued     bool        `json:"queued,omitempty"`   // upload class: may be queued and re-sent byte for byte
+	Signed     bool        `json:"signed,omitempty"`   // amounts may be negative in requests
+	Negative   []string    `json:"negative,omitempty"` // with Signed: only these members may be; empty: any
+	Sources    []string    `json:"sources,omitempty"`
+	Disputes   []string    `json:"disputes,omitempty"`
+	Remarks    []string    `json:"remarks,omitempty"`
+	Extensions []Extension `json:"extensions,omitempty"`
 }
 
 // Described reports whether any field of the transaction is evidenced.
