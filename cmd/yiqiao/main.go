@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,8 +53,33 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	case errors.Is(err, errNo):
 		return exitNo
 	}
-	fmt.Fprintf(errw, "yiqiao: %v\n", err)
+	fmt.Fprintf(errw, "yiqiao: %v%s\n", err, hint(err))
 	return exitFail
+}
+
+// hint says in Chinese what to do about the commonest mistakes; the error itself may be the
+// system's own words.
+func hint(err error) string {
+	text := err.Error()
+	for _, h := range []struct {
+		when bool
+		say  string
+	}{
+		{errors.Is(err, fs.ErrNotExist) && strings.Contains(text, ".yaml"), "没有找到配置文件: 用 --config 指明 yiqiao init 生成的文件夹"},
+		{errors.Is(err, fs.ErrNotExist), "没有这个文件或文件夹"},
+		{errors.Is(err, fs.ErrExist), "文件已存在, 不会覆盖"},
+		{errors.Is(err, fs.ErrPermission), "没有读写权限"},
+		{strings.Contains(text, "address already in use"), "端口已被占用: 停掉占用者, 或在配置中改 listen"},
+		{strings.Contains(text, "connection refused"), "连接被拒绝: 网关是否已用 yiqiao serve 启动, 地址是否正确"},
+		{strings.Contains(text, "arg(s)"), "参数个数不对: 加 --help 查看用法和示例"},
+		{strings.Contains(text, "unknown command"), "没有这个命令: yiqiao --help 列出全部命令"},
+		{strings.Contains(text, "unknown flag"), "没有这个选项: 加 --help 查看"},
+	} {
+		if h.when {
+			return " (提示: " + h.say + ")"
+		}
+	}
+	return ""
 }
 
 func newRoot(s *streams) *cobra.Command {
@@ -78,7 +105,7 @@ Yiqiao stands between a hospital information system and the national medical-ins
 	root.AddCommand(
 		demoCommand(s), initCommand(s), serveCommand(s), simulateCommand(s), callCommand(s),
 		validateCommand(s), describeCommand(s), keysCommand(s), configCommand(s), journalCommand(s),
-		versionCommand(s),
+		versionCommand(s), doctorCommand(s),
 	)
 	return root
 }
