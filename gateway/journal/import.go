@@ -142,8 +142,7 @@ func (in *importing) line(l line) error {
 	var seq int64
 	switch {
 	case l.Counter != nil:
-		_, err := in.tx.Exec(sqlPutCounter, l.Counter.Institution, l.Counter.Second, l.Counter.Seq)
-		return err
+		return in.tx.Put(sqlPutCounter, l.Counter.Institution, l.Counter.Second, l.Counter.Seq)
 	case l.Bill != nil:
 		b := l.Bill
 		if _, err := in.j.unseal(billName(b.ID), b.Body); err != nil {
@@ -202,7 +201,7 @@ func (in *importing) record(r *recordLine) error {
 		return err
 	}
 	if len(r.Input)+len(r.Wire) > 0 {
-		if _, err := in.tx.Exec(sqlBody, seq, null(r.Input), null(r.Wire)); err != nil {
+		if err := in.tx.Put(sqlBody, seq, null(r.Input), null(r.Wire)); err != nil {
 			return err
 		}
 	}
@@ -211,7 +210,7 @@ func (in *importing) record(r *recordLine) error {
 		if err != nil {
 			return err
 		}
-		if _, err := in.tx.Exec(sqlEvent, key, e.Kind, e.At, e.Cause, e.Ref, e.Note, null(e.Data)); err != nil {
+		if err := in.tx.Put(sqlEvent, key, e.Kind, e.At, e.Cause, e.Ref, e.Note, null(e.Data)); err != nil {
 			return err
 		}
 	}

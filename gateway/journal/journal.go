@@ -97,8 +97,7 @@ func (j *Journal) Told(key gateway.RequestKey, at time.Time) {
 	}
 	when := max(toMillis(at), 1)
 	if !j.db.Later(func(tx *store.Tx) error {
-		_, err := tx.Exec(sqlTold, when, key.System, key.ID)
-		return err
+		return tx.Put(sqlTold, when, key.System, key.ID)
 	}, forget) {
 		forget(nil)
 	}

@@ -131,8 +131,7 @@ func (j *Journal) reserve(ctx context.Context, inst ident.Institution, want, siz
 			second, seq = second+1, 0
 		}
 		first, last = seq+1, min(seq+size, lastSeq)
-		_, err = tx.Exec(sqlSetCounter, second, last, string(inst))
-		return err
+		return tx.Put(sqlSetCounter, second, last, string(inst))
 	})
 	if err != nil {
 		return err

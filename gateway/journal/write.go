@@ -333,7 +333,7 @@ func (w *writing) record(e *sealedEntry) error {
 			gateway.ErrExists, r.ID, r.Step, r.Attempt, r.Request.ID)
 	}
 	if len(e.input)+len(e.wire) > 0 {
-		if _, err := w.tx.Exec(sqlBody, seq, null(e.input), null(e.wire)); err != nil {
+		if err := w.tx.Put(sqlBody, seq, null(e.input), null(e.wire)); err != nil {
 			return err
 		}
 	}
@@ -348,8 +348,7 @@ func (w *writing) event(record int64, n int, e gateway.Event, data []byte) error
 	if err != nil {
 		return err
 	}
-	_, err = w.tx.Exec(sqlEvent, key, string(e.Kind), toMillis(e.At), string(e.Cause), string(e.Ref), e.Note, null(data))
-	return err
+	return w.tx.Put(sqlEvent, key, string(e.Kind), toMillis(e.At), string(e.Cause), string(e.Ref), e.Note, null(data))
 }
 
 func (w *writing) append(e *sealedEntry) error {
@@ -388,12 +387,9 @@ func (w *writing) append(e *sealedEntry) error {
 	case was == gateway.StateSent, live == 0:
 		holder, held = "", 0
 	}
-	n, err := w.tx.Exec(sqlMove, string(r.State), int64(r.Version), toMillis(a.Event.At), string(r.Cause), live,
+	// The row is locked: it is still at that version.
+	return w.tx.Put(sqlMove, string(r.State), int64(r.Version), toMillis(a.Event.At), string(r.Cause), live,
 		holder, held, seq, int64(a.Version))
-	if err == nil && n != 1 {
-		err = stale(a.ID, a.Version+1, a.Version)
-	}
-	return err
 }
 
 // sentBy is who holds what was just sent, and until when.

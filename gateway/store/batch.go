@@ -312,24 +312,15 @@ func (l *lane) try(ops []*operation) (bad int, err error) {
 		return noBegin, err
 	}
 	for i, o := range ops {
-		l.tx.changed = false
+		l.tx.op, l.tx.changed = i, false
 		o.err = call(o.fn, &l.tx)
-		if l.tx.broken == nil && l.tx.spoiled == nil && (o.err == nil || !l.tx.changed) {
+		if l.tx.stuck() == nil && (o.err == nil || !l.tx.changed) {
 			continue // done, or refused before it changed anything
 		}
-		err, bad := o.err, i
-		switch {
-		case l.tx.broken != nil: // also when the operation kept it to itself
-			err = l.tx.broken
-			if l.tx.lost {
-				bad = noLine
-			}
-			l.d.health.note(err)
-		case err == nil || inTheWay(l.tx.spoiled):
-			err = l.tx.spoiled
-		}
-		l.undo()
-		return bad, err
+		return l.failed(i, o.err)
+	}
+	if err := l.tx.flush(); err != nil {
+		return l.failed(len(ops)-1, err)
 	}
 	wrote, err := l.tx.commit()
 	switch {
@@ -347,6 +338,27 @@ func (l *lane) try(ops []*operation) (bad int, err error) {
 		bad = noCommit
 	}
 	l.d.health.note(err)
+	l.undo()
+	return bad, err
+}
+
+// failed undoes a transaction that an operation at place bad can not go on with, and says what try
+// says.
+func (l *lane) failed(bad int, err error) (int, error) {
+	t := &l.tx
+	if t.blame >= 0 {
+		bad, err = t.blame, t.stuck() // an operation before it
+	}
+	switch {
+	case t.broken != nil: // also when the operation kept it to itself
+		err = t.broken
+		if t.lost {
+			bad = noLine
+		}
+		l.d.health.note(err)
+	case err == nil || inTheWay(t.spoiled):
+		err = t.spoiled
+	}
 	l.undo()
 	return bad, err
 }

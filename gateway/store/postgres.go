@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -127,22 +126,6 @@ func (e *postgresServer) poisons() bool            { return true }
 func (e *postgresServer) ready() error             { return nil }
 func (e *postgresServer) rest(*Tx)                 {}
 
-// simple sends statements without arguments in one go.
-func (e *postgresServer) simple(t *Tx, query string) (results []*pgconn.Result, err error) {
-	rawErr := t.conn.Raw(func(dc any) error {
-		c, ok := dc.(*stdlib.Conn)
-		if !ok {
-			return errors.New("store: another driver's connection")
-		}
-		results, err = c.Conn().PgConn().Exec(context.Background(), query).ReadAll()
-		return nil
-	})
-	if err == nil {
-		err = rawErr
-	}
-	return results, err
-}
-
 // connected gives the connection a line. When it comes after one that was lost, that one is ended,
 // in case the server does not know yet and keeps its locks.
 func (e *postgresServer) connected(t *Tx) error {
@@ -160,12 +143,8 @@ func (e *postgresServer) connected(t *Tx) error {
 
 // deadline is the end of all that is done on a connection in one transaction.
 func (e *postgresServer) deadline(t *Tx) error {
-	return t.conn.Raw(func(dc any) error {
-		c, ok := dc.(*stdlib.Conn)
-		if !ok {
-			return errors.New("store: another driver's connection")
-		}
-		return c.Conn().PgConn().Conn().SetDeadline(time.Now().Add(e.d.o.Timeout))
+	return raw(t, func(c *pgx.Conn) error {
+		return c.PgConn().Conn().SetDeadline(time.Now().Add(e.d.o.Timeout))
 	})
 }
 

@@ -132,6 +132,37 @@ func (e *sqliteFile) connected(t *Tx) (err error) {
 	return err
 }
 
+func (e *sqliteFile) exec(t *Tx, query string, args []any) (int64, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (e *sqliteFile) get(t *Tx, query string, args, into []any) (bool, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return false, err
+	}
+	err = s.QueryRowContext(context.Background(), args...).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (e *sqliteFile) put(t *Tx, query string, args []any) error {
+	_, err := e.exec(t, query, args)
+	return err
+}
+
+func (e *sqliteFile) flush(*Tx) error { return nil }
+
 func (e *sqliteFile) begin(t *Tx, _ bool) error { return t.plain("BEGIN IMMEDIATE") }
 
 func (e *sqliteFile) commit(t *Tx) (wrote bool, err error) {

@@ -262,6 +262,9 @@ func TestBadCompany(t *testing.T) {
 					}, func(err error) bool { return err != nil && !strings.Contains(err.Error(), "secret") }
 				},
 				func(int) (func(*Tx) error, func(error) bool) { return insert("taken"), IsUnique },
+				func(int) (func(*Tx) error, func(error) bool) { // fails later, when others are at work
+					return func(tx *Tx) error { return tx.Put(insertCounter, "taken", 1, 1) }, IsUnique
+				},
 				func(int) (func(*Tx) error, func(error) bool) { // fails without a change
 					return func(*Tx) error { return mine }, func(err error) bool { return errors.Is(err, mine) }
 				},

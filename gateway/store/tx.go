@@ -4,8 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 )
+
+// kept is a statement that travels with the next one.
+type kept struct {
+	query string
+	args  []any
+	op    int
+}
 
 // maxStmts is how many statements a connection keeps prepared.
 const maxStmts = 256
@@ -29,21 +35,20 @@ type Tx struct {
 	lost    bool  // it was the connection that failed
 	spoiled error // statement after which the transaction can not go on
 
+	op    int // place of the operation under way
+	blame int // place of the operation whose kept statement failed, -1 for none
+	kept  []kept
+
 	pages   int     // SQLite: written by the connection up to the last commit
 	session session // PostgreSQL: the connection, or the last one when there is none
 }
 
 // Exec runs a statement that changes something and gives the number of rows it changed.
 func (t *Tx) Exec(query string, args ...any) (int64, error) {
-	s, err := t.stmt(query)
-	if err != nil {
+	if err := t.stuck(); err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, t.failed(err)
-	}
-	n, err := res.RowsAffected()
+	n, err := t.db.engine.exec(t, query, args)
 	if err != nil {
 		return 0, t.failed(err)
 	}
@@ -51,6 +56,20 @@ func (t *Tx) Exec(query string, args ...any) (int64, error) {
 		t.changed, t.dirty = true, true
 	}
 	return n, nil
+}
+
+// Put is Exec for a statement that is known to change something and of which nothing is to be
+// learnt. On PostgreSQL it travels together with the next statement, or with the commit, and only
+// then does its failure show; it is blamed on the operation all the same.
+func (t *Tx) Put(query string, args ...any) error {
+	if err := t.stuck(); err != nil {
+		return err
+	}
+	t.changed, t.dirty = true, true
+	if err := t.db.engine.put(t, query, args); err != nil {
+		return t.failed(err)
+	}
+	return nil
 }
 
 // Insert runs an INSERT ... RETURNING and scans the row it returns; false when it returned none
@@ -65,17 +84,33 @@ func (t *Tx) Insert(query string, args []any, into ...any) (bool, error) {
 
 // Get scans the first row of a SELECT; false when there is none.
 func (t *Tx) Get(query string, args []any, into ...any) (bool, error) {
-	s, err := t.stmt(query)
-	if err != nil {
+	if err := t.stuck(); err != nil {
 		return false, err
 	}
-	switch err := s.QueryRowContext(context.Background(), args...).Scan(into...); {
-	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
-	case err != nil:
+	found, err := t.db.engine.get(t, query, args, into)
+	if err != nil {
 		return false, t.failed(err)
 	}
-	return true, nil
+	return found, nil
+}
+
+// flush runs what Put has kept back.
+func (t *Tx) flush() error {
+	if err := t.stuck(); err != nil {
+		return err
+	}
+	if err := t.db.engine.flush(t); err != nil {
+		return t.failed(err)
+	}
+	return nil
+}
+
+// stuck is why the transaction can not go on, or nil.
+func (t *Tx) stuck() error {
+	if t.broken != nil {
+		return t.broken
+	}
+	return t.spoiled
 }
 
 // failed marks the transaction when the storage is to blame, or when it can not go on.
@@ -95,19 +130,14 @@ func (t *Tx) failed(err error) error {
 	return err
 }
 
+// stmt prepares a statement, once for each connection.
 func (t *Tx) stmt(query string) (*sql.Stmt, error) {
-	if t.broken != nil {
-		return nil, t.broken
-	}
-	if t.spoiled != nil {
-		return nil, t.spoiled
-	}
 	if s := t.stmts[query]; s != nil {
 		return s, nil
 	}
 	s, err := t.conn.PrepareContext(context.Background(), t.db.engine.text(query))
 	if err != nil {
-		return nil, t.failed(err)
+		return nil, err
 	}
 	if len(t.stmts) >= maxStmts {
 		for q, old := range t.stmts {
@@ -123,7 +153,7 @@ func (t *Tx) stmt(query string) (*sql.Stmt, error) {
 // begin takes a connection when there is none and opens a transaction that may write. A connection
 // that was lost while nobody used it is replaced.
 func (t *Tx) begin(many bool) error {
-	t.broken, t.spoiled, t.changed, t.dirty, t.lost = nil, nil, false, false, false
+	t.broken, t.spoiled, t.changed, t.dirty, t.lost, t.blame, t.kept = nil, nil, false, false, false, -1, t.kept[:0]
 	old := t.conn != nil
 	err := t.beginOn(many)
 	if err != nil && old && isLost(err) {
@@ -182,15 +212,11 @@ func (t *Tx) rollback() {
 }
 
 func (t *Tx) plain(query string) error {
-	s := t.stmts[query]
-	if s == nil {
-		var err error
-		if s, err = t.conn.PrepareContext(context.Background(), query); err != nil {
-			return err
-		}
-		t.stmts[query] = s
+	s, err := t.stmt(query)
+	if err != nil {
+		return err
 	}
-	_, err := s.ExecContext(context.Background())
+	_, err = s.ExecContext(context.Background())
 	return err
 }
 
