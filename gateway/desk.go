@@ -31,6 +31,7 @@ type Desk interface {
 	// ConfirmSettlement settles it.
 	ConfirmSettlement(ctx context.Context, c Caller, r ConfirmSettlement) (Settlement, error)
 	// RefundSettlement undoes it: after settling the whole settlement, before it what was uploaded.
+	// With Rows the whole settlement is undone and the rows that are left are settled again.
 	RefundSettlement(ctx context.Context, c Caller, r RefundSettlement) (Settlement, error)
 	// Settlement tells where a settlement stands.
 	Settlement(ctx context.Context, c Caller, id string) (Settlement, error)
@@ -149,12 +150,17 @@ type ConfirmSettlement struct {
 	ExpectCash string `json:"expect_cash,omitempty"`
 }
 
-// RefundSettlement undoes a bill.
+// RefundSettlement undoes a bill, or takes some of its rows out of it. No centre undoes a part: the
+// settlement is undone whole and what is left is settled again under a new batch, which needs the
+// patient's credential. When the centre refuses what is left, the money is back and the same
+// request may be sent again (CodeRestUnsettled).
 type RefundSettlement struct {
-	RequestID string   `json:"request_id"`
-	ID        string   `json:"-"`
-	Operator  Operator `json:"operator"`
-	Rows      []string `json:"rows,omitempty"` // empty: the whole bill. Parts are CodeNotSupported for now
+	RequestID  string      `json:"request_id"`
+	ID         string      `json:"-"`
+	Operator   Operator    `json:"operator"`
+	Rows       []string    `json:"rows,omitempty"`       // ids of the fees to take out, whole rows; empty: the whole bill
+	Credential *Credential `json:"credential,omitempty"` // with Rows, when the gateway does not hold it
+	Invoice    string      `json:"invono,omitempty"`     // of what is left
 }
 
 // BillState is where a settlement stands.
@@ -166,9 +172,10 @@ const (
 	BillSettling   BillState = "settling"   // 2207 under way or its outcome unknown
 	BillSettled    BillState = "settled"
 	BillRefunding  BillState = "refunding"
-	BillRefunded   BillState = "refunded"  // the settlement was undone at the centre
-	BillCancelled  BillState = "cancelled" // uploads and registration undone before settling
-	BillFailed     BillState = "failed"    // a step was refused; what came before it was undone or can be refunded
+	BillResettling BillState = "resettling" // undone for a partial refund, the rest is not settled yet: the money is back
+	BillRefunded   BillState = "refunded"   // the settlement was undone at the centre
+	BillCancelled  BillState = "cancelled"  // uploads and registration undone before settling
+	BillFailed     BillState = "failed"     // a step was refused; what came before it was undone or can be refunded
 )
 
 // Amounts of a settlement, text with two decimals.
@@ -204,7 +211,8 @@ type Step struct {
 	At    time.Time   `json:"at"`
 }
 
-// Settlement is how a bill stands.
+// Settlement is how a bill stands. Ids and amounts are those of the settlement that counts now: after
+// a partial refund of what was settled again. What was before is in Steps.
 type Settlement struct {
 	ID           string           `json:"id"`
 	RequestID    string           `json:"request_id,omitempty"`
@@ -218,6 +226,7 @@ type Settlement struct {
 	Amounts      *Amounts         `json:"amounts,omitempty"`
 	Funds        []FundPart       `json:"funds,omitempty"`
 	SettledAt    string           `json:"settled_at,omitempty"`
+	RefundedRows []string         `json:"refunded_rows,omitempty"` // fees taken out by partial refunds
 	Steps        []Step           `json:"steps"`
 	Warnings     []check.Finding  `json:"warnings,omitempty"`
 }

@@ -28,6 +28,8 @@ const (
 	CodeRowsMismatch  = "rows-mismatch"
 	CodeNotInsured    = "not-insured"
 	CodeTotalMismatch = "total-mismatch"
+	CodeRowUnknown    = "refund-row-unknown"
+	CodeRowGone       = "refund-row-gone"
 )
 
 // FindingCodes lists them for docs/errors.md.
@@ -43,6 +45,8 @@ func FindingCodes() []check.Meaning {
 		{Code: CodeNotListed, ZH: "取值不在允许范围内", EN: "not one of the values allowed here"},
 		{Code: CodeRowsMismatch, ZH: "医保返回的明细与上传的不一致", EN: "the centre's rows are not those that were uploaded"},
 		{Code: CodeNotInsured, ZH: "人员没有此险种的参保信息", EN: "the person has no insurance of this type"},
+		{Code: CodeRowUnknown, ZH: "账单中没有此明细", EN: "the bill has no such row"},
+		{Code: CodeRowGone, ZH: "此明细已经退过", EN: "the row was refunded before"},
 		{Code: CodeTotalMismatch, ZH: "医保返回的总金额与账单不一致", EN: "the centre's total is not that of the bill"},
 	}
 }

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"yiqiao/gateway"
@@ -28,13 +30,40 @@ var stepNames = map[string]string{
 	stepUndoFees: "费用明细撤销", stepUndoReg: "挂号撤销", stepReverse: "冲正",
 }
 
+// stepName names a step: its kind, its number among its kind and its round, where that is not 0.
+func stepName(base string, n, round int) string {
+	return inRound(base+"#"+strconv.Itoa(n), round)
+}
+
+// inRound is a step's name in a round; see plan.
+func inRound(step string, round int) string {
+	if round == 0 {
+		return step
+	}
+	return step + "." + strconv.Itoa(round)
+}
+
+// splitStep takes a step's name apart. What is no number reads as 0.
+func splitStep(step string) (base string, n, round int) {
+	step, r, _ := strings.Cut(step, ".")
+	round, _ = strconv.Atoi(r)
+	base, number, _ := strings.Cut(step, "#")
+	n, _ = strconv.Atoi(number)
+	return base, n, round
+}
+
 // baseOf is the step's kind: "2204" of "2204#2". An undo by the resolver counts as the undo it is.
 func baseOf(rec gateway.Record) string {
-	base, _, _ := strings.Cut(rec.Step, "#")
+	base, _, _ := splitStep(rec.Step)
 	if base == stepUndo {
 		return string(rec.Infno)
 	}
 	return base
+}
+
+func roundOf(rec gateway.Record) int {
+	_, _, round := splitStep(rec.Step)
+	return round
 }
 
 // marks is what is known of a bill beside its records.
@@ -49,13 +78,17 @@ type stand struct {
 	last     map[string]gateway.Record // step -> its latest attempt that still counts
 	attempts map[string]int            // step -> attempts ever made
 	steps    []gateway.Record          // every attempt ever made, oldest first
-	refunded bool                      // the settlement was undone
+	plans    []plan                    // what refunds of the settled bill were to do, in order
+	round    int                       // the round that counts: 0, or the plan whose rest it is
+	refunded bool                      // the settlement of the round was undone
+	givenUp  bool                      // the round was never settled and never will be
 	undone   bool                      // the registration was undone
 }
 
-// fold reads the records of a bill, oldest first.
-func fold(recs []gateway.Record, region *gateway.Region) stand {
-	s := stand{region: region, last: map[string]gateway.Record{}, attempts: map[string]int{}}
+// fold reads the records of a bill, oldest first, and the plans of its refunds in order.
+func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
+	s := stand{region: region, last: map[string]gateway.Record{}, attempts: map[string]int{}, plans: plans}
+	refunded := map[int]bool{}
 	for _, rec := range recs {
 		base := baseOf(rec)
 		s.steps = append(s.steps, rec)
@@ -69,16 +102,49 @@ func fold(recs []gateway.Record, region *gateway.Region) stand {
 		}
 		switch base {
 		case stepUndoFees:
-			s.void(stepFees, stepTrial)
+			s.void(roundOf(rec), stepFees, stepTrial)
 		case stepUndoReg:
-			s.void(stepRegister, stepVisit, stepFees, stepTrial)
+			s.void(anyRound, stepRegister, stepVisit, stepFees, stepTrial)
 			s.undone = true
 		case stepRefund:
-			s.refunded = true
+			refunded[roundOf(rec)] = true
 		}
 	}
+	s.follow(refunded)
 	return s
 }
+
+// follow finds the round that counts. A plan takes effect when what it changes no longer stands:
+// when the settlement was undone, or there was none and the plan saw to it that there will be none.
+func (s *stand) follow(refunded map[int]bool) {
+	for i, p := range s.plans {
+		if p.Bars {
+			s.attempts[stepName(stepRefund, 1, p.From)]++ // its key is taken
+		}
+		replaced := slices.ContainsFunc(s.plans[i+1:], func(q plan) bool { return q.From == p.From })
+		switch {
+		case replaced, !refunded[s.round] && !p.Closes:
+		case !p.Whole:
+			s.round = i + 1
+		case p.Closes:
+			s.givenUp = true
+		}
+	}
+	s.refunded = refunded[s.round]
+}
+
+// planOf finds the plan of a request; latest says that none came after it.
+func (s *stand) planOf(key gateway.RequestKey) (p plan, n int, latest bool) {
+	for i := range s.plans {
+		if s.plans[i].System == key.System && s.plans[i].Request == key.ID {
+			p, n = s.plans[i], i+1
+		}
+	}
+	return p, n, n == len(s.plans)
+}
+
+// over reports whether the money is back for good.
+func (s *stand) over() bool { return s.refunded || s.givenUp }
 
 // pending gives the steps that were sent and are not known to have ended, and still count.
 func (s *stand) pending() []gateway.Record {
@@ -107,11 +173,13 @@ func (s *stand) lastDenied(wayUp bool) (gateway.Record, bool) {
 	return gateway.Record{}, false
 }
 
-// void forgets the steps of some kinds: the centre no longer has them.
-func (s *stand) void(bases ...string) {
+const anyRound = -1
+
+// void forgets the steps of some kinds and of a round: the centre no longer has them.
+func (s *stand) void(round int, bases ...string) {
 	for step, rec := range s.last {
 		for _, b := range bases {
-			if baseOf(rec) == b {
+			if baseOf(rec) == b && (round == anyRound || roundOf(rec) == round) {
 				delete(s.last, step)
 			}
 		}
@@ -135,19 +203,34 @@ func (s *stand) get(step string) (gateway.Record, bool) {
 	return rec, ok
 }
 
-// is reports how the step of a kind stands that there is only one of.
+// name is the step of a kind that there is only one of in a round. Who the patient is and where he
+// is registered is found out once, in round 0.
+func (s *stand) name(base string) string {
+	switch base {
+	case stepPerson, stepTreat, stepRegister, stepVisit:
+		return stepName(base, 1, 0)
+	}
+	return stepName(base, 1, s.round)
+}
+
+// is reports how the step of a kind stands that there is only one of, in the round that counts.
 func (s *stand) is(base string, w standing) bool {
-	rec, ok := s.last[base+"#1"]
+	rec, ok := s.last[s.name(base)]
 	return ok && standingOf(rec) == w
 }
 
 // settledNow reports whether a settlement stands at the centre.
 func (s *stand) settledNow() bool { return s.is(stepSettle, stands) && !s.refunded }
 
-// any reports whether a step of that kind counts and stands so.
+// any reports whether a step of that kind counts and stands so, in the round that counts.
 func (s *stand) any(base string, w ...standing) bool {
+	_, _, round := splitStep(s.name(base))
+	return s.anyIn(round, base, w...)
+}
+
+func (s *stand) anyIn(round int, base string, w ...standing) bool {
 	for _, rec := range s.last {
-		if baseOf(rec) != base {
+		if baseOf(rec) != base || roundOf(rec) != round {
 			continue
 		}
 		for _, x := range w {
@@ -160,7 +243,12 @@ func (s *stand) any(base string, w ...standing) bool {
 }
 
 // tried reports whether an undo has come to an end, well or not.
-func (s *stand) tried(base string) bool { return s.is(base, stands) || s.is(base, denied) }
+func (s *stand) tried(base string) bool { return s.ended(s.name(base)) }
+
+func (s *stand) ended(step string) bool {
+	rec, ok := s.last[step]
+	return ok && (standingOf(rec) == stands || standingOf(rec) == denied)
+}
 
 // retry reports whether an undo that was refused to an earlier request is to be tried for this one.
 func (s *stand) retry(step string, c *climb) bool {
@@ -176,11 +264,13 @@ func billState(s stand, m marks) gateway.BillState {
 			return gateway.BillRefunding
 		}
 		return gateway.BillSettled
-	case s.refunded:
+	case s.over():
 		if s.tried(stepUndoFees) && s.tried(stepUndoReg) {
 			return gateway.BillRefunded
 		}
 		return gateway.BillRefunding
+	case s.round > 0:
+		return gateway.BillResettling
 	case s.is(stepSettle, pending):
 		return gateway.BillSettling
 	case s.undone && m.closed:

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/check"
@@ -16,7 +15,8 @@ type climb struct {
 	op       string
 	inst     *gateway.Institution
 	bill     gateway.Bill
-	body     *gateway.OpenSettlement // as handed in, or as kept when another request works on the bill
+	asked    *gateway.OpenSettlement // as handed in, or as kept when another request works on the bill
+	body     *gateway.OpenSettlement // what of it is settled in the round that counts
 	cred     *gateway.Credential     // nil when nobody has it
 	key      gateway.RequestKey      // the HIS request that is answered
 	operator gateway.Operator
@@ -24,6 +24,9 @@ type climb struct {
 	marks    marks
 	facts    facts
 	warnings []check.Finding
+
+	insist bool                 // what was refused to this request before this call is tried again
+	made   map[ident.MsgID]bool // records made in this call
 }
 
 // rung is one step of a ladder.
@@ -53,6 +56,12 @@ func (c *climb) openRungs() []rung {
 	list = append(list,
 		rung{step: stepRegister + "#1", needs: true, input: func(c *climb) any { return registerInput(c.body, c.facts, c.credential()) }},
 		rung{step: stepVisit + "#1", input: func(c *climb) any { return visitInput(c.body, c.facts) }})
+	return append(list, c.feeRungs()...)
+}
+
+// feeRungs are the rows and the trial settlement of the round that counts.
+func (c *climb) feeRungs() []rung {
+	var list []rung
 	for n := 1; n <= batches(c.body.Fees); n++ {
 		extra := map[string]bool{}
 		for _, f := range batchOf(c.body.Fees, n) {
@@ -60,10 +69,10 @@ func (c *climb) openRungs() []rung {
 				extra[name] = true
 			}
 		}
-		list = append(list, rung{step: stepFees + "#" + strconv.Itoa(n), keep: extra,
+		list = append(list, rung{step: stepName(stepFees, n, c.stand.round), keep: extra,
 			input: func(c *climb) any { return feesInput(c.body, c.facts, n) }})
 	}
-	return append(list, rung{step: stepTrial + "#1", needs: true,
+	return append(list, rung{step: c.stand.name(stepTrial), needs: true,
 		input: func(c *climb) any { return object{"data": settleInput(c.body, c.facts, c.credential())} }})
 }
 
@@ -73,8 +82,13 @@ func (d *Desk) reload(ctx context.Context, c *climb) error {
 	if err != nil {
 		return storage(c.op, err)
 	}
-	c.stand = fold(recs, c.inst.Region)
-	c.marks, err = d.marksOf(ctx, c.bill, c.body.RequestID, c.stand)
+	plans, err := d.plansOf(ctx, c.bill.ID, recs)
+	if err != nil {
+		return storage(c.op, err)
+	}
+	c.stand = fold(recs, c.inst.Region, plans...)
+	c.take(c.asked)
+	c.marks, err = d.marksOf(ctx, c.bill, c.asked.RequestID, c.stand)
 	return err
 }
 
@@ -115,7 +129,7 @@ func (d *Desk) step(ctx context.Context, c *climb, r rung, again bool, first ...
 		case pending:
 			return last, d.lookInto(ctx, c, last)
 		case denied:
-			if !again || last.Request == c.key {
+			if !again || last.Request == c.key && (!c.insist || c.made[last.ID]) {
 				return last, failure(c.op, last, c.bill.ID)
 			}
 		}
@@ -165,6 +179,10 @@ func (c *climb) note(rec gateway.Record) {
 	c.stand.last[rec.Step] = rec
 	c.stand.attempts[rec.Step] = max(c.stand.attempts[rec.Step], rec.Attempt)
 	c.stand.steps = append(c.stand.steps, rec)
+	if c.made == nil {
+		c.made = map[ident.MsgID]bool{}
+	}
+	c.made[rec.ID] = true
 }
 
 func (d *Desk) sendStep(ctx context.Context, c *climb, r rung, first []gateway.Entry) (gateway.Record, error) {
@@ -209,7 +227,7 @@ func (d *Desk) openOnce(ctx context.Context, c *climb) error {
 	if c.stand.undone || c.marks.closed {
 		return &gateway.Error{Code: gateway.CodeState, Op: c.op, Ref: c.bill.ID}
 	}
-	c.facts = facts{batch: c.bill.ID[1:]}
+	c.facts = facts{batch: c.batch(c.stand.round)}
 	for _, r := range c.openRungs() {
 		rec, err := d.step(ctx, c, r, false)
 		if err != nil {
@@ -270,10 +288,7 @@ const insuredNow = "1"
 
 // learnFees holds the rows the centre returned against those that were sent.
 func (c *climb) learnFees(rec gateway.Record, out any) error {
-	n, err := strconv.Atoi(rec.Step[len(stepFees)+1:])
-	if err != nil {
-		return internalError(c.op, err)
-	}
+	_, n, _ := splitStep(rec.Step)
 	sent := batchOf(c.body.Fees, n)
 	back := rows(out, "result")
 	if len(back) != len(sent) {
@@ -281,6 +296,7 @@ func (c *climb) learnFees(rec gateway.Record, out any) error {
 	}
 	want := make(map[string]money.Fen, len(sent))
 	for i := range sent {
+		var err error
 		if want[sent[i].ID], err = money.Parse(sent[i].Amount); err != nil {
 			return internalError(c.op, err)
 		}
@@ -309,15 +325,15 @@ func (c *climb) deadEnd(path, code string) error {
 
 // recall takes the facts out of the steps that stand, without sending anything.
 func (c *climb) recall() {
-	c.facts = facts{batch: c.bill.ID[1:]}
-	for _, step := range []string{stepPerson, stepRegister, stepTrial} {
-		if rec, ok := c.stand.get(step + "#1"); ok && standingOf(rec) == stands {
+	c.facts = facts{batch: c.batch(c.stand.round)}
+	for _, base := range []string{stepPerson, stepRegister, stepTrial} {
+		if rec, ok := c.stand.get(c.stand.name(base)); ok && standingOf(rec) == stands {
 			if c.learn(rec) != nil {
 				continue
 			}
 		}
 	}
-	if rec, ok := c.stand.get(stepSettle + "#1"); ok && standingOf(rec) == stands {
+	if rec, ok := c.stand.get(c.stand.name(stepSettle)); ok && standingOf(rec) == stands {
 		c.facts.setl = text(row(read(rec.Output), "setlinfo")["setl_id"])
 	}
 }

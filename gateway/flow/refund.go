@@ -3,12 +3,15 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
 )
 
 // RefundSettlement implements gateway.Desk: 2208, 2205, 2202 for a bill that is settled, 2205 and
-// 2202 for one that is not.
+// 2202 for one that is not. With rows to take out it is 2208 and 2205, then 2204, 2206 and 2207 for
+// what is left. The credential is no part of what is compared between two requests of the same id.
 func (d *Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway.RefundSettlement) (gateway.Settlement, error) {
 	t, err := d.newTask(opRefund, c, r.RequestID, r.Operator)
 	if err != nil {
@@ -18,15 +21,28 @@ func (d *Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	if len(r.Rows) > 0 {
-		return gateway.Settlement{}, &gateway.Error{Code: gateway.CodeNotSupported, Op: t.name(), Path: "/rows", Ref: b.ID}
+	if len(r.Rows) > mostFees {
+		return gateway.Settlement{}, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: "/rows", Ref: b.ID,
+			Findings: []check.Finding{billFinding(CodeFeesTooMany, "/rows", "")}}
 	}
 	t.bill = b.ID
-	t.digest = d.opt.Digest([]byte(opRefund), []byte(b.ID))
-	return d.run(ctx, t, func(ctx context.Context) (gateway.Settlement, error) { return d.refunding(ctx, t) })
+	t.digest = d.opt.Digest(refundParts(b.ID, r)...)
+	return d.run(ctx, t, func(ctx context.Context) (gateway.Settlement, error) { return d.refunding(ctx, t, r) })
 }
 
-func (d *Desk) refunding(ctx context.Context, t task) (gateway.Settlement, error) {
+// refundParts is what two refunds of the same id are compared by. The order of the rows says nothing.
+func refundParts(bill string, r gateway.RefundSettlement) [][]byte {
+	parts := [][]byte{[]byte(opRefund), []byte(bill)}
+	if len(r.Rows) == 0 {
+		return parts
+	}
+	for _, id := range slices.Sorted(slices.Values(r.Rows)) {
+		parts = append(parts, []byte(id))
+	}
+	return append(parts, []byte(r.Invoice))
+}
+
+func (d *Desk) refunding(ctx context.Context, t task, r gateway.RefundSettlement) (gateway.Settlement, error) {
 	unlock, err := d.bills.lock(ctx, t.bill)
 	if err != nil {
 		return gateway.Settlement{}, inProgress(t.name(), t.bill)
@@ -43,9 +59,12 @@ func (d *Desk) refunding(ctx context.Context, t task) (gateway.Settlement, error
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
+	if len(r.Rows) > 0 {
+		d.takeCredential(c, r.Credential)
+	}
 	mine := known != nil
-	for round := 0; round < 8; round++ {
-		err = d.refundOnce(ctx, c, t, &mine)
+	for round := 0; round < 12; round++ {
+		err = d.refundOnce(ctx, c, t, r, &mine)
 		if !errors.Is(err, errAgain) {
 			break
 		}
@@ -55,7 +74,7 @@ func (d *Desk) refunding(ctx context.Context, t task) (gateway.Settlement, error
 	}
 	c.recall()
 	s := c.view()
-	if mine && (err == nil || final(err)) {
+	if mine && (err == nil || final(err) || errors.Is(err, errOvertaken)) {
 		d.store(ctx, t.key, s, err)
 	}
 	if err == nil {
@@ -64,27 +83,39 @@ func (d *Desk) refunding(ctx context.Context, t task) (gateway.Settlement, error
 	return s, err
 }
 
+// errOvertaken: another refund of the bill was asked for since.
+var errOvertaken = errors.New("flow: overtaken by another refund")
+
 // refundOnce takes the next way back. mine says that the request is in the journal: it was accepted
 // when the bill could be undone, and what is undone by now is its answer.
-func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, mine *bool) error {
+func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, r gateway.RefundSettlement, mine *bool) error {
 	state := billState(c.stand, c.marks)
-	switch state {
-	case gateway.BillRefunded, gateway.BillCancelled:
+	p, n, latest := c.stand.planOf(t.key)
+	switch {
+	case state == gateway.BillSettling:
+		last, _ := c.stand.get(c.stand.name(stepSettle))
+		return d.lookInto(ctx, c, last)
+	case n > 0 && !latest:
+		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state), Err: errOvertaken}
+	case n > 0 && !p.Whole:
+		return d.settleRest(ctx, c, p, n)
+	case state == gateway.BillRefunded, state == gateway.BillCancelled:
 		if *mine {
 			return nil
 		}
 		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state)}
-	case gateway.BillSettling:
-		last, _ := c.stand.get(stepSettle + "#1")
-		return d.lookInto(ctx, c, last)
+	case n == 0 && (c.stand.settledNow() || state == gateway.BillResettling):
+		return d.decideRefund(ctx, c, t, r, mine)
+	case n == 0 && len(r.Rows) > 0:
+		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state)}
 	}
 	if !*mine {
-		if err := d.acceptRefund(ctx, c, t); err != nil {
+		if _, err := d.acceptRefund(ctx, c, t); err != nil {
 			return err
 		}
 		*mine = true
 	}
-	if c.stand.settledNow() || c.stand.refunded {
+	if c.stand.settledNow() || c.stand.over() {
 		return d.refundSettled(ctx, c)
 	}
 	if !c.marks.closed {
@@ -98,14 +129,48 @@ func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, mine *bool) err
 	return d.reload(ctx, c)
 }
 
-func (d *Desk) acceptRefund(ctx context.Context, c *climb, t task) error {
-	_, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: &gateway.Request{
-		Key: t.key, Digest: t.digest, Op: t.op, Institution: c.inst.Code, Ref: t.bill, CreatedAt: d.opt.Clock.Now(),
-	}})
+// decideRefund accepts a refund of what is or was settled and writes down what it is to do, in one
+// breath. Nothing whose outcome is open may be in the way.
+func (d *Desk) decideRefund(ctx context.Context, c *climb, t task, r gateway.RefundSettlement, mine *bool) error {
+	if open := c.stand.pending(); len(open) > 0 {
+		return d.lookInto(ctx, c, open[0])
+	}
+	p, err := d.planFor(ctx, c, t, r)
 	if err != nil {
+		return err
+	}
+	first, err := d.planEntries(c, p)
+	if err != nil {
+		return err
+	}
+	if *mine {
+		_, err = d.opt.Journal.Write(ctx, first...)
+	} else {
+		*mine, err = d.acceptRefund(ctx, c, t, first...)
+	}
+	if err != nil && !errors.Is(err, gateway.ErrConflict) {
 		return storage(t.name(), err)
 	}
-	return nil
+	if err := d.reload(ctx, c); err != nil { // what another process was faster with is there now
+		return err
+	}
+	return errAgain
+}
+
+// acceptRefund writes the request, with more in the same breath, and reports whether it is in the
+// journal now.
+func (d *Desk) acceptRefund(ctx context.Context, c *climb, t task, more ...gateway.Entry) (bool, error) {
+	list := append([]gateway.Entry{{Request: &gateway.Request{
+		Key: t.key, Digest: t.digest, Op: t.op, Institution: c.inst.Code, Ref: t.bill, CreatedAt: d.opt.Clock.Now(),
+	}}}, more...)
+	existing, err := d.opt.Journal.Write(ctx, list...)
+	switch {
+	case len(more) > 0 && errors.Is(err, gateway.ErrConflict):
+		return false, err
+	case err != nil:
+		return false, storage(t.name(), err)
+	}
+	return existing == nil || existing.Key == t.key, nil
 }
 
 // closeBill takes the key the next settlement would need, so that no process can settle any more.
@@ -132,16 +197,14 @@ func (d *Desk) closeBill(ctx context.Context, c *climb) error {
 // money is back; that rows or registration would not go is told, and changes nothing about that.
 func (d *Desk) refundSettled(ctx context.Context, c *climb) error {
 	c.recall()
-	if !c.stand.refunded {
-		if err := d.undoStep(ctx, c, rung{step: stepRefund + "#1", input: func(c *climb) any { return refundInput(c.facts) }}); err != nil {
+	if !c.stand.over() {
+		if err := d.undoSettled(ctx, c); err != nil {
 			return err
 		}
 	}
-	for _, r := range []rung{
-		{step: stepUndoFees + "#1", input: func(c *climb) any { return undoFeesInput(c.facts) }},
-		{step: stepUndoReg + "#1", input: func(c *climb) any { return undoVisitInput(c.body, c.facts) }},
-	} {
-		if c.stand.tried(baseOf(gateway.Record{Step: r.step})) && !c.stand.retry(r.step, c) {
+	for _, r := range append(d.undoBatches(c, c.stand.round),
+		rung{step: c.stand.name(stepUndoReg), input: func(c *climb) any { return undoVisitInput(c.body, c.facts) }}) {
+		if c.stand.ended(r.step) && !c.stand.retry(r.step, c) {
 			continue
 		}
 		err := d.undoStep(ctx, c, r)
@@ -150,6 +213,88 @@ func (d *Desk) refundSettled(ctx context.Context, c *climb) error {
 			continue
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoSettled is 2208 for the settlement that counts.
+func (d *Desk) undoSettled(ctx context.Context, c *climb) error {
+	return d.undoStep(ctx, c, rung{step: c.stand.name(stepRefund), input: func(c *climb) any { return refundInput(c.facts) }})
+}
+
+// undoBatches are the 2205 of the rounds that still have rows at the centre, and of round always.
+func (d *Desk) undoBatches(c *climb, always int) []rung {
+	var list []rung
+	for n := 0; n <= c.stand.round; n++ {
+		if n != always && !c.stand.anyIn(n, stepFees, stands) {
+			continue
+		}
+		batch := c.batch(n)
+		list = append(list, rung{step: stepName(stepUndoFees, 1, n), input: func(c *climb) any {
+			f := c.facts
+			f.batch = batch
+			return undoFeesInput(f)
+		}})
+	}
+	return list
+}
+
+// settleRest takes rows out of a settled bill: the settlement is undone whole, its rows are taken
+// back, and what is left is uploaded under a new batch number and settled. Until the settlement is
+// undone a refusal ends the request. From then on the money is back, and the request may be
+// repeated until what is left is settled.
+func (d *Desk) settleRest(ctx context.Context, c *climb, p plan, n int) error {
+	if open := c.stand.pending(); len(open) > 0 {
+		return d.lookInto(ctx, c, open[0])
+	}
+	c.recall()
+	if c.stand.round < n {
+		if c.cred == nil {
+			return &gateway.Error{Code: gateway.CodeCredentialNeeded, Op: c.op, Ref: c.bill.ID}
+		}
+		if err := d.undoSettled(ctx, c); err != nil {
+			return err
+		}
+		if c.stand.round < n {
+			return errAgain
+		}
+	}
+	if c.stand.settledNow() {
+		return nil
+	}
+	if c.stand.over() { // undone by somebody else than the gateway's refunds
+		return &gateway.Error{Code: gateway.CodeState, Op: c.op, Ref: c.bill.ID, Detail: string(billState(c.stand, c.marks)), Err: errOvertaken}
+	}
+	c.insist = true
+	err := d.climbRest(ctx, c, p)
+	var e *gateway.Error
+	if final(err) && errors.As(err, &e) {
+		return &gateway.Error{Code: gateway.CodeRestUnsettled, Op: c.op, Ref: c.bill.ID, Detail: e.Detail, Findings: e.Findings, Err: err}
+	}
+	return err
+}
+
+func (d *Desk) climbRest(ctx context.Context, c *climb, p plan) error {
+	for _, r := range d.undoBatches(c, anyRound) {
+		if _, _, round := splitStep(r.step); round == c.stand.round {
+			continue
+		}
+		if err := d.undoStep(ctx, c, r); err != nil {
+			return err
+		}
+	}
+	c.recall()
+	rungs := append(c.feeRungs(), rung{step: c.stand.name(stepSettle), needs: true, input: func(c *climb) any {
+		return confirmInput(c.body, c.facts, c.credential(), p.Invoice)
+	}})
+	for _, r := range rungs {
+		rec, err := d.step(ctx, c, r, true)
+		if err != nil {
+			return err
+		}
+		if err := c.learn(rec); err != nil {
 			return err
 		}
 	}

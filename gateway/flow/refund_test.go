@@ -106,12 +106,3 @@ func TestRefusedRefundLeavesTheSettlement(t *testing.T) {
 		t.Errorf("a new one may try again: %+v %v", got, err)
 	}
 }
-
-func TestPartialRefundIsNotSupported(t *testing.T) {
-	b := newBench(t, askingRegion())
-	s := b.open("r1", 2)
-	_, err := b.desk.RefundSettlement(bg, his, gateway.RefundSettlement{RequestID: "x", ID: s.ID, Operator: clerk, Rows: []string{"r1-0"}})
-	if codeOf(err) != gateway.CodeNotSupported {
-		t.Error(err)
-	}
-}

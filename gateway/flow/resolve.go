@@ -228,9 +228,9 @@ func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gate
 	if !ok {
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Note: notePark})
 	}
-	step := stepReverse
+	step, name := stepReverse, stepReverse
 	if a.Do == DoUndo {
-		step = stepUndo
+		step, name = stepUndo, inRound(stepUndo, roundOf(rec))
 	}
 	last, attempt, err := d.lastTry(ctx, rec.ID, step)
 	if err != nil {
@@ -240,7 +240,7 @@ func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gate
 		attempt++
 		last, _, err = d.send(ctx, job{
 			op: "flow." + step, inst: inst, tx: tx, operator: rec.Operator, area: areaOf(rec), input: a.Input,
-			bill: rec.Bill, step: step, attempt: attempt, own: true,
+			bill: rec.Bill, step: name, attempt: attempt, own: true,
 			guard: func(n int, id ident.MsgID) *gateway.Request {
 				return d.guardRequest(inst.Code, tryKey(rec.ID, step, n), step, id)
 			},

@@ -92,7 +92,8 @@ func (d *Desk) opening(ctx context.Context, t task, r *gateway.OpenSettlement) (
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	c.body, c.cred = r, &r.Credential
+	c.take(r)
+	c.cred = &r.Credential
 	d.creds.put(c.bill.ID, r.Credential, d.opt.Clock.Now().Add(d.timing.CredentialTTL))
 	if c.stand.undone || c.marks.closed || c.stand.attempts[stepSettle+"#1"] > 0 {
 		// It went on, or was given up, without this request having been answered.
@@ -188,11 +189,11 @@ func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error)
 		return nil, &gateway.Error{Code: gateway.CodeInstitution, Op: t.name()}
 	}
 	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, operator: t.oper}
-	if c.body, err = billBody(b); err != nil {
+	if c.asked, err = billBody(b); err != nil {
 		return nil, err
 	}
 	if c.key.ID == "" {
-		c.key = gateway.RequestKey{System: b.System, ID: c.body.RequestID}
+		c.key = gateway.RequestKey{System: b.System, ID: c.asked.RequestID}
 	}
 	if err := d.reload(ctx, c); err != nil {
 		return nil, err
@@ -294,7 +295,7 @@ func (d *Desk) confirmOnce(ctx context.Context, c *climb, t task, r gateway.Conf
 	last, tried := c.stand.get(stepSettle + "#1")
 	mine := tried && last.Request == t.key
 	switch state := billState(c.stand, c.marks); {
-	case mine && (state == gateway.BillSettled || state == gateway.BillRefunding || state == gateway.BillRefunded) && standingOf(last) == stands:
+	case mine && (state == gateway.BillSettled || state == gateway.BillRefunding || state == gateway.BillResettling || state == gateway.BillRefunded) && standingOf(last) == stands:
 		return nil
 	case mine && standingOf(last) == denied:
 		return failure(t.name(), last, t.bill)
@@ -336,7 +337,7 @@ func (d *Desk) answerLate(ctx context.Context, rec gateway.Record) {
 		return
 	}
 	c, err := d.climbOf(ctx, task{op: opConfirm, key: rec.Request, oper: rec.Operator}, rec.Bill)
-	if err != nil || !c.stand.settledNow() {
+	if err != nil || !c.stand.settledNow() || roundOf(rec) != c.stand.round {
 		return
 	}
 	d.store(ctx, rec.Request, c.view(), nil)

@@ -40,11 +40,14 @@ func (c *climb) view() gateway.Settlement {
 	if rec, ok := c.stand.lastDenied(false); ok && s.State != gateway.BillSettled && s.State != gateway.BillPresettled {
 		s.Message = refused(rec).ErrMsg
 	}
+	if c.stand.round > 0 {
+		s.RefundedRows = c.stand.plans[c.stand.round-1].Gone
+	}
 	info, funds := c.facts.trial, rows(nil, "")
-	if rec, ok := c.stand.get(stepTrial + "#1"); ok && standingOf(rec) == stands {
+	if rec, ok := c.stand.get(c.stand.name(stepTrial)); ok && standingOf(rec) == stands {
 		funds = rows(read(rec.Output), "setldetail")
 	}
-	if rec, ok := c.stand.get(stepSettle + "#1"); ok && standingOf(rec) != free && standingOf(rec) != denied {
+	if rec, ok := c.stand.get(c.stand.name(stepSettle)); ok && standingOf(rec) != free && standingOf(rec) != denied {
 		s.MsgID = rec.ID
 		if standingOf(rec) == stands {
 			out := read(rec.Output)

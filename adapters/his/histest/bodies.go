@@ -34,7 +34,8 @@ const ConfirmBody = `{"request_id":"R-3","operator":{"id":"0001","name":"张收�
 "credential":{"type":"02","number":"440100199001011234"},"invono":"No1","expect_cash":"10.00"}`
 
 // RefundBody undoes a bill.
-const RefundBody = `{"request_id":"R-4","operator":{"id":"0001","name":"张收费","type":"1"},"rows":["F1"]}`
+const RefundBody = `{"request_id":"R-4","operator":{"id":"0001","name":"张收费","type":"1"},"rows":["F1"],
+"credential":{"type":"02","number":"440100199001011234"},"invono":"No2"}`
 
 // Edit changes a body: each pair of edits is a JSON Pointer and the JSON text to put there, "" to
 // take the member out. It is for tests of adapters; a pointer that leads nowhere fails the test.

@@ -86,7 +86,8 @@ func (s suite) settlement(t *testing.T) {
 		}},
 		{OpConfirm, caller, gateway.ConfirmSettlement{RequestID: "R-3", ID: bill, Operator: operator,
 			Credential: &gateway.Credential{Type: "02", Number: "440100199001011234"}, Invoice: "No1", ExpectCash: "10.00"}},
-		{OpRefund, caller, gateway.RefundSettlement{RequestID: "R-4", ID: bill, Operator: operator, Rows: []string{"F1"}}},
+		{OpRefund, caller, gateway.RefundSettlement{RequestID: "R-4", ID: bill, Operator: operator, Rows: []string{"F1"},
+			Credential: &gateway.Credential{Type: "02", Number: "440100199001011234"}, Invoice: "No2"}},
 		{OpSettlement, caller, bill},
 	}
 	got := desk.Calls()
@@ -205,7 +206,9 @@ func (s suite) settling(t *testing.T) {
 		{OpConfirm, ConfirmBody, Settlement("R-3", "B1", gateway.BillFailed), "refused", true},
 		{OpRefund, RefundBody, Settlement("R-4", "B1", gateway.BillRefunded), "done", true},
 		{OpRefund, RefundBody, Settlement("R-4", "B1", gateway.BillCancelled), "done", true},
+		{OpRefund, RefundBody, Settlement("R-4", "B1", gateway.BillSettled), "done", true}, // what is left was settled again
 		{OpRefund, RefundBody, Settlement("R-4", "B1", gateway.BillRefunding), "unknown", false},
+		{OpRefund, RefundBody, Settlement("R-4", "B1", gateway.BillResettling), "unknown", false},
 	} {
 		t.Run(fmt.Sprint(c.op, " ", c.give.State, c.give.Unknown), func(t *testing.T) {
 			desk := &Desk{On: map[Op]func(context.Context, gateway.Caller, any) (any, error){
@@ -234,7 +237,7 @@ func (s suite) told(t *testing.T) {
 		told  bool
 	}{
 		{gateway.BillPresettled, true}, {gateway.BillSettled, true}, {gateway.BillRefunded, true}, {gateway.BillCancelled, true},
-		{gateway.BillFailed, true}, {gateway.BillOpening, false}, {gateway.BillSettling, false}, {gateway.BillRefunding, false},
+		{gateway.BillFailed, true}, {gateway.BillOpening, false}, {gateway.BillSettling, false}, {gateway.BillRefunding, false}, {gateway.BillResettling, false},
 	} {
 		desk := &Desk{}
 		desk.Put(Settlement("R-9", "B9", c.state))

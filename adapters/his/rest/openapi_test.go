@@ -233,7 +233,7 @@ func TestEnumsAreComplete(t *testing.T) {
 		"State": {string(gateway.StatePrepared), string(gateway.StateSent), string(gateway.StateDone), string(gateway.StateRefused),
 			string(gateway.StateUnknown), string(gateway.StateReversed), string(gateway.StateAbsent), string(gateway.StateParked)},
 		"BillState": {string(gateway.BillOpening), string(gateway.BillPresettled), string(gateway.BillSettling), string(gateway.BillSettled),
-			string(gateway.BillRefunding), string(gateway.BillRefunded), string(gateway.BillCancelled), string(gateway.BillFailed)},
+			string(gateway.BillRefunding), string(gateway.BillResettling), string(gateway.BillRefunded), string(gateway.BillCancelled), string(gateway.BillFailed)},
 		"Owner": {string(gateway.OwnerHIS), string(gateway.OwnerDesk), string(gateway.OwnerOperator), string(gateway.OwnerCentre)},
 	} {
 		slices.Sort(want)

@@ -57,7 +57,16 @@ func (h *Handler) postRefund(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, k.fromDesk(err)
 	}
-	return k.billAnswer(s, http.StatusOK, gateway.BillRefunded, gateway.BillCancelled)
+	return k.billAnswer(s, http.StatusOK, refundedAs(r)...)
+}
+
+// refundedAs lists the states a refund ends in. Rows that are all that was left are the whole bill.
+func refundedAs(r gateway.RefundSettlement) []gateway.BillState {
+	list := []gateway.BillState{gateway.BillRefunded, gateway.BillCancelled}
+	if len(r.Rows) > 0 {
+		list = append(list, gateway.BillSettled)
+	}
+	return list
 }
 
 func (h *Handler) getSettlement(k *call) (answer, error) {
