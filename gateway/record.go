@@ -22,7 +22,8 @@ const (
 	StateParked   State = "parked"   // was unknown, waits for a person
 )
 
-// Final reports whether nothing more will happen to a record by itself.
+// Final reports whether nothing more will happen to a record by itself. One step can still follow:
+// what was proved absent may turn out to have arrived very late, and is done then.
 func (s State) Final() bool {
 	switch s {
 	case StateDone, StateRefused, StateReversed, StateAbsent:
@@ -82,6 +83,7 @@ func Next(s State, e EventKind) (State, error) {
 		{StateParked, EventDone}:      StateDone,
 		{StateParked, EventReversed}:  StateReversed,
 		{StateParked, EventAbsent}:    StateAbsent,
+		{StateAbsent, EventDone}:      StateDone, // found late: it arrived after all
 	}[step{s, e}]
 	if !ok {
 		return s, fmt.Errorf("gateway: event %s can not follow state %s", e, s)

@@ -39,7 +39,9 @@ type finding struct {
 const (
 	foundNone    = "none"    // asked after the centre's time was up, and it is not there
 	foundEarly   = "early"   // not there, but the centre may still be working on it
-	foundUnclear = "unclear" // no usable answer
+	foundUnclear = "unclear" // the centre answered the question, and it says neither
+	foundFailed  = "failed"  // the question was not answered at all
+	foundIt      = "found"   // there; never kept, the record is done then
 )
 
 const (
@@ -139,6 +141,9 @@ func readHistory(rec gateway.Record, events []gateway.Event) history {
 	}
 	return h
 }
+
+// since is when the last message left that can change what a question finds.
+func (h history) since() time.Time { return h.sent }
 
 // next is when another question may be asked.
 func (h history) next(t Timing, id ident.MsgID) time.Time {

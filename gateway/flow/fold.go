@@ -95,8 +95,11 @@ func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
 		if base == stepReverse {
 			continue
 		}
-		s.last[rec.Step] = rec
 		s.attempts[rec.Step]++
+		if earlier, ok := s.last[rec.Step]; ok && base == stepSettle && standingOf(earlier) == stands && standingOf(rec) != stands {
+			continue // an earlier attempt was found after all: the settlement is that one
+		}
+		s.last[rec.Step] = rec
 		if !s.undoneBy(rec) {
 			continue
 		}
@@ -108,6 +111,7 @@ func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
 			s.undone = true
 		case stepRefund:
 			refunded[roundOf(rec)] = true
+			s.forgetDenied(roundOf(rec), stepUndoFees, stepUndoReg)
 		}
 	}
 	s.follow(refunded)
@@ -180,6 +184,17 @@ func (s *stand) void(round int, bases ...string) {
 	for step, rec := range s.last {
 		for _, b := range bases {
 			if baseOf(rec) == b && (round == anyRound || roundOf(rec) == round) {
+				delete(s.last, step)
+			}
+		}
+	}
+}
+
+// forgetDenied forgets the refusals of some undos: they were given while a settlement stood.
+func (s *stand) forgetDenied(round int, bases ...string) {
+	for step, rec := range s.last {
+		for _, b := range bases {
+			if baseOf(rec) == b && roundOf(rec) == round && standingOf(rec) == denied {
 				delete(s.last, step)
 			}
 		}

@@ -119,12 +119,15 @@ func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, r gateway.Refun
 		return d.refundSettled(ctx, c)
 	}
 	if !c.marks.closed {
+		if err := d.findLate(ctx, c); err != nil {
+			return err
+		}
 		if err := d.closeBill(ctx, c); err != nil {
 			return err
 		}
 	}
 	if err := d.undoWay(ctx, c); err != nil {
-		return err
+		return d.unlessFound(ctx, c, err)
 	}
 	return d.reload(ctx, c)
 }
@@ -290,9 +293,14 @@ func (d *Desk) climbRest(ctx context.Context, c *climb, p plan) error {
 		return confirmInput(c.body, c.facts, c.credential(), p.Invoice)
 	}})
 	for _, r := range rungs {
+		if r.step == c.stand.name(stepSettle) {
+			if err := d.findLate(ctx, c); err != nil {
+				return err
+			}
+		}
 		rec, err := d.step(ctx, c, r, true)
 		if err != nil {
-			return err
+			return d.unlessFound(ctx, c, err)
 		}
 		if err := c.learn(rec); err != nil {
 			return err

@@ -176,46 +176,73 @@ func (d *Desk) note(ctx context.Context, rec gateway.Record, ref ident.MsgID, re
 	return d.end(ctx, rec, gateway.Event{Kind: gateway.EventAsked, Ref: ref, Data: data, Note: words})
 }
 
-// ask sends one question and draws the conclusion.
-func (d *Desk) ask(ctx context.Context, inst *gateway.Institution, rec gateway.Record, events []gateway.Event, a Action) (gateway.Record, error) {
+// answer is what a question brought.
+type answer struct {
+	result string      // foundIt, foundNone, foundUnclear, foundFailed
+	by     ident.MsgID // the question, when it was sent
+	row    object      // with foundIt
+	output any
+	words  string
+}
+
+// question sends one question about a record. The error is the journal's.
+func (d *Desk) question(ctx context.Context, inst *gateway.Institution, rec gateway.Record, q question, a Action) (answer, error) {
 	asked, ok := d.opt.Catalog.Lookup(a.Infno)
-	tx, known := d.opt.Catalog.Lookup(rec.Infno)
-	if !ok || !known {
-		return d.note(ctx, rec, "", foundUnclear, "not in the tables")
+	if !ok {
+		return answer{result: foundUnclear, words: "not in the tables"}, nil
 	}
-	began := d.opt.Clock.Now()
 	reply, _, err := d.send(ctx, job{
 		op: "flow.ask", inst: inst, tx: asked, operator: rec.Operator, area: areaOf(rec),
 		input: a.Input, step: stepAsk, attempt: 1, own: true,
 	})
 	if err != nil && reply.ID == "" {
 		if e := (*gateway.Error)(nil); errors.As(err, &e) && e.Code == gateway.CodeStorage {
-			return rec, err
+			return answer{}, err
 		}
-		return d.note(ctx, rec, "", foundUnclear, "not asked")
-	}
-	settled := d.timing.settled(tx.Limit, readHistory(rec, events).sent)
-	none := foundNone
-	if began.Before(settled) {
-		none = foundEarly
+		return answer{result: foundFailed, words: "not asked"}, nil
 	}
 	switch standingOf(reply) {
 	case stands:
 		output := read(reply.Output)
-		q := question{rec: rec, tx: tx, cat: d.opt.Catalog, input: read(rec.Input), now: began}
 		if r, ok := q.found(a.Ask, output); ok {
-			return d.end(ctx, rec, gateway.Event{
-				Kind: gateway.EventDone, Cause: causeAdopted, Ref: reply.ID,
-				Data: d.kept(adopted(tx, a.Ask, r, output)), Note: "found by asking",
-			})
+			return answer{result: foundIt, by: reply.ID, row: r, output: output}, nil
 		}
-		return d.note(ctx, rec, reply.ID, none, "")
+		return answer{result: foundNone, by: reply.ID}, nil
 	case denied:
 		if contains(refused(reply).ErrMsg, inst.Region.NotFound) {
-			return d.note(ctx, rec, reply.ID, none, "")
+			return answer{result: foundNone, by: reply.ID}, nil
 		}
+		return answer{result: foundUnclear, by: reply.ID}, nil
 	}
-	return d.note(ctx, rec, reply.ID, foundUnclear, "")
+	return answer{result: foundFailed, by: reply.ID}, nil
+}
+
+// ask sends one question and draws the conclusion.
+func (d *Desk) ask(ctx context.Context, inst *gateway.Institution, rec gateway.Record, events []gateway.Event, a Action) (gateway.Record, error) {
+	tx, known := d.opt.Catalog.Lookup(rec.Infno)
+	if !known {
+		return d.note(ctx, rec, "", foundUnclear, "not in the tables")
+	}
+	began := d.opt.Clock.Now()
+	q := question{rec: rec, tx: tx, cat: d.opt.Catalog, input: read(rec.Input), now: began}
+	ans, err := d.question(ctx, inst, rec, q, a)
+	if err != nil {
+		return rec, err
+	}
+	if ans.result == foundIt {
+		return d.adopt(ctx, rec, ans.by, adopted(tx, a.Ask, ans.row, ans.output), "found by asking")
+	}
+	if ans.result == foundNone && began.Before(d.timing.settled(tx.Limit, readHistory(rec, events).since())) {
+		ans.result = foundEarly
+	}
+	return d.note(ctx, rec, ans.by, ans.result, ans.words)
+}
+
+// adopt ends a record with what a question brought.
+func (d *Desk) adopt(ctx context.Context, rec gateway.Record, by ident.MsgID, output any, words string) (gateway.Record, error) {
+	return d.end(ctx, rec, gateway.Event{
+		Kind: gateway.EventDone, Cause: causeAdopted, Ref: by, Data: d.kept(output), Note: words,
+	})
 }
 
 // causeAdopted: the outcome was learnt by asking.
@@ -252,7 +279,7 @@ func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gate
 			if e := (*gateway.Error)(nil); errors.As(err, &e) && e.Code == gateway.CodeStorage {
 				return rec, err
 			}
-			return d.note(ctx, rec, "", foundUnclear, step+" not sent")
+			return d.note(ctx, rec, "", foundFailed, step+" not sent")
 		}
 	}
 	return d.tookBack(ctx, inst, rec, last, tx)
@@ -271,12 +298,12 @@ func (d *Desk) tookBack(ctx context.Context, inst *gateway.Institution, rec, try
 		}
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back was refused"})
 	case free:
-		return d.note(ctx, rec, try.ID, foundUnclear, "not sent")
+		return d.note(ctx, rec, try.ID, foundFailed, "not sent")
 	}
 	if try.State == gateway.StateParked {
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back has itself no known outcome"})
 	}
-	return d.note(ctx, rec, try.ID, foundUnclear, "under way")
+	return d.note(ctx, rec, try.ID, foundFailed, "under way")
 }
 
 // lastTry finds the latest attempt to take a record back; attempt 0 means there is none.

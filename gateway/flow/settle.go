@@ -267,7 +267,7 @@ func (d *Desk) confirming(ctx context.Context, t task, r gateway.ConfirmSettleme
 	c.recall()
 	s := c.view()
 	last, sent := c.stand.get(stepSettle + "#1")
-	if sent && last.Request == t.key && (err == nil || standingOf(last) == denied) {
+	if sent && c.stand.triedBy(stepSettle, t.key) && (err == nil || standingOf(last) == denied && final(err)) {
 		d.store(ctx, t.key, s, err)
 	}
 	if c.stand.settledNow() {
@@ -293,12 +293,12 @@ func (d *Desk) takeCredential(c *climb, given *gateway.Credential) {
 // is ever sent, unknown or done: the attempt's key in the journal sees to it, whoever tries.
 func (d *Desk) confirmOnce(ctx context.Context, c *climb, t task, r gateway.ConfirmSettlement, known *gateway.Request) error {
 	last, tried := c.stand.get(stepSettle + "#1")
-	mine := tried && last.Request == t.key
+	mine := tried && c.stand.triedBy(stepSettle, t.key)
 	switch state := billState(c.stand, c.marks); {
 	case mine && (state == gateway.BillSettled || state == gateway.BillRefunding || state == gateway.BillResettling || state == gateway.BillRefunded) && standingOf(last) == stands:
 		return nil
 	case mine && standingOf(last) == denied:
-		return failure(t.name(), last, t.bill)
+		return d.unlessFound(ctx, c, failure(t.name(), last, t.bill))
 	case state == gateway.BillSettling:
 		return d.lookInto(ctx, c, last)
 	case state != gateway.BillPresettled:
@@ -306,6 +306,9 @@ func (d *Desk) confirmOnce(ctx context.Context, c *climb, t task, r gateway.Conf
 	}
 	c.recall()
 	if err := expected(c, r.ExpectCash); err != nil {
+		return err
+	}
+	if err := d.findLate(ctx, c); err != nil {
 		return err
 	}
 	var first []gateway.Entry
@@ -318,7 +321,7 @@ func (d *Desk) confirmOnce(ctx context.Context, c *climb, t task, r gateway.Conf
 		return confirmInput(c.body, c.facts, c.credential(), r.Invoice)
 	}}
 	_, err := d.step(ctx, c, settle, true, first...)
-	return err
+	return d.unlessFound(ctx, c, err)
 }
 
 // expected refuses when the patient was told another figure than the trial gave.

@@ -35,6 +35,7 @@ const (
 	refusing        // refused for a business reason
 	wrongMsgID      // done, but the reply names another message
 	wrongTotal      // done, but the reply has another total
+	veryLate        // the gateway hears nothing; it arrives when its time was up long ago
 )
 
 // town is a centre that keeps books. It takes a second settlement of the same bill without a word,
@@ -106,6 +107,9 @@ func (w *town) script(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 		return gatewaytest.CentreAnswer{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent}
 	case refusing:
 		return gatewaytest.Refused("业务校验不通过")
+	case veryLate:
+		w.queue = append(w.queue, townLate{w.clock.Now().Add(20 * time.Minute), func() { w.do(n, id, input) }})
+		return gatewaytest.Unknown(gateway.CauseCut)
 	case delayed:
 		w.queue = append(w.queue, townLate{w.clock.Now().Add(90 * time.Second), func() { w.do(n, id, input) }})
 		return gatewaytest.Unknown(gateway.CauseCut)

@@ -276,6 +276,7 @@ func (d *journalDesk) fold() {
 		{{Kind: gateway.EventUnknown, Cause: gateway.CauseCut}, {Kind: gateway.EventAsked, Ref: "asked-1", Data: []byte("{}")}, {Kind: gateway.EventDone, Cause: "adopted", Data: []byte("{2}")}},
 		{{Kind: gateway.EventUnknown, Cause: gateway.CauseCrash}, {Kind: gateway.EventParked}, {Kind: gateway.EventAsked}, {Kind: gateway.EventReversed, Ref: "undo-1"}},
 		{{Kind: gateway.EventUnknown, Cause: gateway.CauseCut}, {Kind: gateway.EventSent}, {Kind: gateway.EventUnknown, Cause: gateway.CauseTimeout}, {Kind: gateway.EventAbsent}},
+		{{Kind: gateway.EventUnknown, Cause: gateway.CauseCut}, {Kind: gateway.EventAbsent}, {Kind: gateway.EventDone, Cause: "adopted", Ref: "asked-2", Data: []byte("{}")}},
 	}
 	for _, born := range []gateway.State{gateway.StatePrepared, gateway.StateSent} {
 		for n, path := range paths {
