@@ -89,7 +89,7 @@ func (o Options) withDefaults() (Options, *url.URL, error) {
 	u, err := url.Parse(o.BaseURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Opaque != "":
-		return o, nil, errors.New("centre: BaseURL must be http://host... or https://host...")
+		return o, nil, errors.New("centre: BaseURL must begin with http:// or https:// and name a host")
 	case u.User != nil:
 		return o, nil, errors.New("centre: BaseURL must not hold a user or password")
 	case u.Fragment != "":

@@ -199,7 +199,7 @@ func TestPauseGrowsToItsBound(t *testing.T) {
 		}
 		last = p
 	}
-	if pause(time.Second, time.Minute, 3, "x") != pause(time.Second, time.Minute, 3, "x") {
+	if first, second := pause(time.Second, time.Minute, 3, "x"), pause(time.Second, time.Minute, 3, "x"); first != second {
 		t.Error("not a function of its arguments")
 	}
 	if pause(time.Minute, time.Hour, 0, "a") == pause(time.Minute, time.Hour, 0, "b") {

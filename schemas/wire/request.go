@@ -20,10 +20,13 @@ type column struct {
 	set      func(*Request, string)
 }
 
+// standardMembers counts the members of the table, input apart.
+const standardMembers = 17
+
 // columns gives the outer members but input, which comes last. The published insuplc_admdvs is
 // required once a person is known, which only the transaction's own table can tell.
-func columns() [17]column {
-	return [17]column{
+func columns() [standardMembers]column {
+	return [standardMembers]column{
 		{"infno", 6, true, func(r *Request) string { return string(r.Infno) }, func(r *Request, s string) { r.Infno = ident.Infno(s) }},
 		{"msgid", 30, true, func(r *Request) string { return string(r.MsgID) }, func(r *Request, s string) { r.MsgID = ident.MsgID(s) }},
 		{"mdtrtarea_admvs", 6, true, func(r *Request) string { return r.MdtrtArea }, func(r *Request, s string) { r.MdtrtArea = s }},
@@ -64,7 +67,7 @@ func EncodeRequest(r Request) ([]byte, error) {
 	lim := strictjson.Request()
 	lim.Compact = true
 	lim.MaxDepth--
-	lim.MaxNodes -= 2 + len(columns()) + len(r.Extra)
+	lim.MaxNodes -= 2 + standardMembers + len(r.Extra)
 	if len(r.Input) == 0 {
 		return nil, &FieldError{Field: memberInput, Rule: RuleMissing}
 	}

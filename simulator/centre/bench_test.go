@@ -1,7 +1,6 @@
 package centre
 
 import (
-	"fmt"
 	"testing"
 
 	"yiqiao/schemas/wire"
@@ -33,6 +32,6 @@ func BenchmarkSettle(b *testing.B) {
 	}
 	b.StopTimer()
 	if n := d.c.Counts()["2207"].Done; n != b.N {
-		b.Fatal(fmt.Sprintf("%d of %d settled", n, b.N))
+		b.Fatalf("%d of %d settled", n, b.N)
 	}
 }
