@@ -13,12 +13,13 @@ import (
 type Doing string
 
 const (
-	DoNothing Doing = ""        // it is final, parked, or not the resolver's
-	DoAsk     Doing = "ask"     // send Infno with Input and look for the record in the reply
-	DoReverse Doing = "reverse" // send 2601 with Input
-	DoUndo    Doing = "undo"    // send Infno with Input
-	DoAbsent  Doing = "absent"  // it is proved, or harmless, that it did not happen
-	DoPark    Doing = "park"    // a person decides
+	DoNothing  Doing = ""         // it is final, parked, or not the resolver's
+	DoAsk      Doing = "ask"      // send Infno with Input and look for the record in the reply
+	DoReverse  Doing = "reverse"  // send 2601 with Input
+	DoUndo     Doing = "undo"     // send Infno with Input
+	DoAbsent   Doing = "absent"   // it is proved, or harmless, that it did not happen
+	DoPark     Doing = "park"     // a person decides
+	DoReversed Doing = "reversed" // the reversal Ref took effect: it is proved
 )
 
 // Action is one step of resolving. Nothing is to be done before At.
@@ -28,6 +29,7 @@ type Action struct {
 	Infno ident.Infno
 	Input any
 	Ask   *catalog.Ask
+	Ref   ident.MsgID
 	Note  string // for people, kept with the event
 }
 
@@ -40,6 +42,7 @@ const (
 	foundNone    = "none"    // asked after the centre's time was up, and it is not there
 	foundEarly   = "early"   // not there, but the centre may still be working on it
 	foundUnclear = "unclear" // the centre answered the question, and it says neither
+	foundUntold  = "untold"  // a reversal was sent, and nobody knows what became of it
 	foundFailed  = "failed"  // the question was not answered at all
 	foundIt      = "found"   // there; never kept, the record is done then
 )
@@ -56,6 +59,9 @@ const (
 // Decide tells the next step for a record from its history, the catalogue and the region. It is
 // pure: what it says depends on its arguments alone, so it can be asked again after a crash.
 //
+// A settlement that can be asked for is never reversed before the centre has said that it is not
+// there: a question that is not answered is asked again, less and less often, for as long as it takes.
+//
 // Three rules keep it honest. Silence proves nothing before the time limit and the grace have
 // passed since the message was sent. A verified reply that contradicted what we sent (mismatch)
 // proves that the centre did something, so "not there" does not count as absent then. An undo by
@@ -63,6 +69,9 @@ const (
 // a HIS that drives its own ladder may have gone on by then.
 func Decide(rec gateway.Record, events []gateway.Event, cat *catalog.Catalog, region *gateway.Region, now time.Time, t Timing) Action {
 	t = t.filled()
+	if rec.State == gateway.StateParked && len(rec.Wire) == 0 {
+		return decideParked(rec, events, cat, region, now, t)
+	}
 	if rec.State != gateway.StateUnknown || len(rec.Wire) > 0 {
 		return Action{}
 	}
@@ -76,20 +85,26 @@ func Decide(rec gateway.Record, events []gateway.Event, cat *catalog.Catalog, re
 	h := readHistory(rec, events)
 	q := question{rec: rec, tx: tx, cat: cat, input: read(rec.Input), now: now}
 	settled := t.settled(tx.Limit, h.sent)
+	unheard := false // it can be asked for, and the centre's answers say nothing
 	for _, remedy := range tx.Remedies {
 		switch remedy {
 		case catalog.RemedyAsk:
 			if h.none && !h.mismatch {
 				return Action{Do: DoAbsent, Note: noteAbsent}
 			}
-			if h.none || h.asks >= t.AskTries {
+			a, can := q.ask(region)
+			if h.none || !can {
 				continue
 			}
-			if a, ok := q.ask(region); ok {
+			if h.unclear < t.AskTries {
 				a.At = h.next(t, rec.ID)
 				return a
 			}
+			unheard = true
 		case catalog.RemedyReverse:
+			if unheard {
+				continue
+			}
 			if a, ok := q.reverse(); ok {
 				a.At = later(settled, h.next(t, rec.ID))
 				return a
@@ -113,13 +128,53 @@ func Decide(rec gateway.Record, events []gateway.Event, cat *catalog.Catalog, re
 	return Action{Do: DoPark, Note: notePark}
 }
 
+// parkedPace is how much slower than a record that is being found out a parked one is asked for.
+const parkedPace = 12
+
+// decideParked goes on asking for what a person is to decide: that harms nothing, and may save the
+// person the work. What is found ends it. What is not there ends it too, when its time is up since
+// it was parked and nothing says that the centre did something.
+func decideParked(rec gateway.Record, events []gateway.Event, cat *catalog.Catalog, region *gateway.Region, now time.Time, t Timing) Action {
+	tx, ok := cat.Lookup(rec.Infno)
+	if !ok {
+		return Action{}
+	}
+	h := readHistory(rec, events)
+	switch {
+	case h.none && h.untold != "":
+		return Action{Do: DoReversed, Ref: h.untold, Note: noteAbsent}
+	case h.none && !h.mismatch:
+		return Action{Do: DoAbsent, Note: noteAbsent}
+	}
+	q := question{rec: rec, tx: tx, cat: cat, input: read(rec.Input), now: now}
+	a, ok := q.ask(region)
+	if !ok {
+		return Action{}
+	}
+	a.At = later(h.parked, h.lastAsk).Add(pause(t.AskMost, parkedPace*t.AskMost, h.asksParked, rec.ID))
+	return a
+}
+
 // history is what the events of a record say that matters here.
 type history struct {
 	sent     time.Time
 	asks     int
 	lastAsk  time.Time
+	unclear  int // answers that said neither
 	none     bool
 	mismatch bool
+
+	parked     time.Time
+	asksParked int
+	untold     ident.MsgID // the reversal whose own outcome is not known
+}
+
+func resultOf(e gateway.Event) string {
+	var f finding
+	if json.Unmarshal(e.Data, &f) != nil {
+		return ""
+	}
+	return f.Result
 }
 
 func readHistory(rec gateway.Record, events []gateway.Event) history {
@@ -133,9 +188,19 @@ func readHistory(rec gateway.Record, events []gateway.Event) history {
 		case gateway.EventAsked:
 			h.asks++
 			h.lastAsk = e.At
-			var f finding
-			if json.Unmarshal(e.Data, &f) == nil && f.Result == foundNone {
+			if !h.parked.IsZero() {
+				h.asksParked++
+			}
+			switch resultOf(e) {
+			case foundNone:
 				h.none = true
+			case foundUnclear:
+				h.unclear++
+			}
+		case gateway.EventParked:
+			h.parked, h.none = e.At, false
+			if resultOf(e) == foundUntold {
+				h.untold = e.Ref
 			}
 		}
 	}
@@ -143,7 +208,7 @@ func readHistory(rec gateway.Record, events []gateway.Event) history {
 }
 
 // since is when the last message left that can change what a question finds.
-func (h history) since() time.Time { return h.sent }
+func (h history) since() time.Time { return later(h.sent, h.parked) }
 
 // next is when another question may be asked.
 func (h history) next(t Timing, id ident.MsgID) time.Time {

@@ -48,6 +48,15 @@ func TestDecide(t *testing.T) {
 	for i := 0; i < timing.AskTries; i++ {
 		tooMany = append(tooMany, asked(foundUnclear, time.Duration(i)*time.Hour))
 	}
+	unanswered := happened(gateway.CauseTimeout)
+	for i := 0; i < 100; i++ {
+		unanswered = append(unanswered, asked(foundFailed, time.Duration(i)*time.Hour))
+	}
+	parkedState := func(r *gateway.Record) { r.State = gateway.StateParked }
+	parkedBy := func(result string) gateway.Event {
+		b, _ := json.Marshal(finding{Result: result})
+		return gateway.Event{Kind: gateway.EventParked, At: dawn.Add(time.Hour), Ref: "R1", Data: b}
+	}
 	fees := unknownRecord("2204", object{"feedetail": []any{object{"psn_no": "P1", "mdtrt_id": "V1", "chrg_bchno": "C1"}}})
 	register := unknownRecord("2201", object{"data": object{"psn_no": "P1", "ipt_otp_no": "OP1"}})
 	refund := unknownRecord("2208", object{"data": object{"psn_no": "P1", "mdtrt_id": "V1", "setl_id": "S1"}})
@@ -65,7 +74,11 @@ func TestDecide(t *testing.T) {
 		"not there after the time: absent":      {settleRecord(), happened(gateway.CauseTimeout, asked(foundNone, 5*time.Minute)), askingRegion(), DoAbsent, "", time.Time{}},
 		"mismatch is asked for":                 {settleRecord(), happened(gateway.CauseMismatch), askingRegion(), DoAsk, "5203", time.Time{}},
 		"mismatch not there: reversed":          {settleRecord(), happened(gateway.CauseMismatch, asked(foundNone, 5*time.Minute)), askingRegion(), DoReverse, "2601", settled},
-		"never an answer: reversed":             {settleRecord(), tooMany, askingRegion(), DoReverse, "2601", settled},
+		"answers that say nothing: parked":      {settleRecord(), tooMany, askingRegion(), DoPark, "", time.Time{}},
+		"never an answer: asked for ever":       {settleRecord(), unanswered, askingRegion(), DoAsk, "5203", dawn.Add(99 * time.Hour)},
+		"parked: asked slowly":                  {with(settleRecord(), parkedState), happened(gateway.CauseTimeout, parkedBy("")), askingRegion(), DoAsk, "5203", dawn.Add(time.Hour + 5*time.Minute)},
+		"parked and not there: absent":          {with(settleRecord(), parkedState), happened(gateway.CauseTimeout, parkedBy(""), asked(foundNone, 2*time.Hour)), askingRegion(), DoAbsent, "", time.Time{}},
+		"untold reversal took effect":           {with(settleRecord(), parkedState), happened(gateway.CauseMismatch, parkedBy(foundUntold), asked(foundNone, 2*time.Hour)), askingRegion(), DoReversed, "", time.Time{}},
 		"nobody to ask: reversed after time":    {settleRecord(), happened(gateway.CauseTimeout), strictRegion(), DoReverse, "2601", settled},
 		"crash is like silence":                 {settleRecord(), happened(gateway.CauseCrash), strictRegion(), DoReverse, "2601", settled},
 		"nobody to name: parked":                {unknownRecord("2207", object{"data": object{}}), happened(gateway.CauseTimeout), askingRegion(), DoPark, "", time.Time{}},
@@ -85,7 +98,7 @@ func TestDecide(t *testing.T) {
 		"order for mobile payment is parked":    {unknownRecord("6201", object{}), happened(gateway.CauseTimeout), askingRegion(), DoPark, "", time.Time{}},
 		"a queued upload is not the resolver's": {with(unknownRecord("2203", object{}), func(r *gateway.Record) { r.Wire = []byte("x") }), happened(gateway.CauseTimeout), strictRegion(), DoNothing, "", time.Time{}},
 		"what is done stays":                    {with(settleRecord(), func(r *gateway.Record) { r.State = gateway.StateDone }), happened(gateway.CauseTimeout), strictRegion(), DoNothing, "", time.Time{}},
-		"what is parked waits":                  {with(settleRecord(), func(r *gateway.Record) { r.State = gateway.StateParked }), happened(gateway.CauseTimeout), strictRegion(), DoNothing, "", time.Time{}},
+		"parked where nobody is asked waits":    {with(settleRecord(), parkedState), happened(gateway.CauseTimeout), strictRegion(), DoNothing, "", time.Time{}},
 		"what is sent is somebody's":            {with(settleRecord(), func(r *gateway.Record) { r.State = gateway.StateSent }), happened(gateway.CauseTimeout), strictRegion(), DoNothing, "", time.Time{}},
 		"a number that left the tables":         {unknownRecord("0000", object{}), happened(gateway.CauseTimeout), strictRegion(), DoPark, "", time.Time{}},
 		"input that can not be read":            {with(settleRecord(), func(r *gateway.Record) { r.Input = []byte("{") }), happened(gateway.CauseTimeout), askingRegion(), DoPark, "", time.Time{}},

@@ -146,3 +146,63 @@ func TestNoNewSettlementWhileTheEarlierCanNotBeAskedFor(t *testing.T) {
 		t.Errorf("%+v %v", done, err)
 	}
 }
+
+// An outage of the questions gets no good settlement reversed, however long it lasts.
+func TestAnOutageOfTheQuestionsReversesNothing(t *testing.T) {
+	b := newBench(t, askingRegion())
+	s := b.open("r1", 1)
+	b.town.fault = func(n ident.Infno, call int) mode {
+		switch n {
+		case "2207":
+			return lostBack
+		case "5203":
+			return lostOut
+		}
+		return fine
+	}
+	_, _ = b.confirm("c1", s)
+	for i := 0; i < 200; i++ {
+		b.clock.Advance(15 * time.Minute)
+		if err := b.desk.tick(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.centre.Sent("2601")) != 0 || len(b.town.standing("")) != 1 {
+		t.Fatal("a good settlement was reversed")
+	}
+	b.town.fault = nil
+	b.rest()
+	if done, err := b.confirm("c1", s); err != nil || done.State != gateway.BillSettled {
+		t.Errorf("%+v %v", done, err)
+	}
+}
+
+// A parked settlement is asked for as long as it is parked.
+func TestParkedIsNoDeadEnd(t *testing.T) {
+	b := newBench(t, askingRegion())
+	s := b.open("r1", 1)
+	b.town.fault = func(n ident.Infno, call int) mode {
+		switch n {
+		case "2207":
+			return lostBack
+		case "5203":
+			return refusing
+		}
+		return fine
+	}
+	got, _ := b.confirm("c1", s)
+	b.rest()
+	if rec, _ := b.journal.Record(bg, got.MsgID); rec.State != gateway.StateParked || len(b.centre.Sent("2601")) != 0 {
+		t.Fatalf("%s", rec.State)
+	}
+	b.town.fault = nil
+	for i := 0; i < 8; i++ {
+		b.clock.Advance(time.Hour)
+		if err := b.desk.tick(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rec, _ := b.journal.Record(bg, got.MsgID); rec.State != gateway.StateDone {
+		t.Errorf("%s", rec.State)
+	}
+}

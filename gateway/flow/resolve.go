@@ -25,7 +25,7 @@ func areaOf(rec gateway.Record) string {
 
 // resolve starts the next step for every unknown record whose time has come.
 func (d *Desk) resolve(ctx context.Context) error {
-	recs, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateUnknown}})
+	recs, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateUnknown, gateway.StateParked}})
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (d *Desk) resolve(ctx context.Context) error {
 			after, err := d.pursue(ctx, rec, false)
 			if err != nil {
 				d.log.Error("resolving stopped", "msgid", string(rec.ID), "err", err.Error())
-			} else if after.State != gateway.StateUnknown {
+			} else if after.State != rec.State {
 				d.answerLate(ctx, after)
 				d.log.Info("resolved", "infno", string(rec.Infno), "msgid", string(rec.ID), "state", string(after.State))
 			}
@@ -110,7 +110,7 @@ func (d *Desk) attend(ctx context.Context, rec gateway.Record, eager bool) (gate
 
 // pursue takes the steps Decide names until one has to wait. The caller has claimed the record.
 func (d *Desk) pursue(ctx context.Context, rec gateway.Record, eager bool) (gateway.Record, error) {
-	for n := 0; n < 6 && rec.State == gateway.StateUnknown; n++ {
+	for n := 0; n < 6 && (rec.State == gateway.StateUnknown || rec.State == gateway.StateParked); n++ {
 		inst := d.opt.Institutions[rec.Institution]
 		if inst == nil {
 			return rec, nil
@@ -121,9 +121,17 @@ func (d *Desk) pursue(ctx context.Context, rec gateway.Record, eager bool) (gate
 		}
 		now := d.opt.Clock.Now()
 		a := Decide(rec, events, d.opt.Catalog, inst.Region, now, d.timing)
+		if a.Do == DoNothing {
+			d.look(rec.ID, now.Add(time.Hour))
+			return rec, nil
+		}
 		if a.At.After(now) {
 			h := readHistory(rec, events)
-			if !eager || a.Do != DoAsk || now.Before(h.lastAsk.Add(d.timing.AskEvery)) {
+			least := d.timing.AskEvery
+			if rec.State == gateway.StateParked {
+				least *= parkedPace
+			}
+			if !eager || a.Do != DoAsk || now.Before(h.lastAsk.Add(least)) {
 				d.look(rec.ID, a.At)
 				return rec, nil
 			}
@@ -146,6 +154,8 @@ func (d *Desk) act(ctx context.Context, inst *gateway.Institution, rec gateway.R
 		return d.takeBack(ctx, inst, rec, a)
 	case DoAbsent:
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventAbsent, Cause: rec.Cause, Note: a.Note})
+	case DoReversed:
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventReversed, Cause: rec.Cause, Ref: a.Ref, Note: a.Note})
 	case DoPark:
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Note: a.Note})
 	}
@@ -301,7 +311,11 @@ func (d *Desk) tookBack(ctx context.Context, inst *gateway.Institution, rec, try
 		return d.note(ctx, rec, try.ID, foundFailed, "not sent")
 	}
 	if try.State == gateway.StateParked {
-		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Note: "taking back has itself no known outcome"})
+		untold, err := json.Marshal(finding{Result: foundUntold})
+		if err != nil {
+			return rec, err
+		}
+		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Ref: try.ID, Data: untold, Note: "taking back has itself no known outcome"})
 	}
 	return d.note(ctx, rec, try.ID, foundFailed, "under way")
 }
