@@ -16,6 +16,7 @@ type Message struct {
 	MsgID       ident.MsgID
 	Body        []byte        // the core message, exact bytes of wire.EncodeRequest
 	Limit       catalog.Limit // class of time limit
+	File        bool          // the answer may be the bytes of a file instead of a message (downloads)
 }
 
 // Centre is the way to one insurance centre. It sends a message at most once and never retries.
@@ -51,6 +52,8 @@ type Reply struct {
 	Outcome  Outcome
 	Cause    Cause
 	Reply    wire.Reply    // set when the outcome is Done, or Refused with CauseBusiness
+	File     []byte        // done, and the answer was a file; Reply then says no more than infcode 0
+	FileType string        // its media type
 	Detail   string        // for the operator's log: status, media type, inward fault code; no body
 	Took     time.Duration // sending to last byte
 	SentFrom time.Time

@@ -26,6 +26,8 @@ type Region struct {
 	NothingToUndo map[ident.Infno][]string `yaml:"nothing_to_undo"`
 	// SignExpired lists parts of err_msg that mean the sign-in is no longer valid.
 	SignExpired []string `yaml:"sign_expired"`
+	// Statement is how totals and details are reconciled.
+	Statement Statement `yaml:"statement"`
 	// NotFound lists parts of err_msg by which a query says there is no such thing.
 	NotFound []string `yaml:"not_found"`
 }

@@ -146,6 +146,11 @@ func wellFormed(r *gateway.Region) error {
 	texts("sign_expired", r.SignExpired)
 	texts("not_found", r.NotFound)
 	texts("capabilities", r.Capabilities)
+	if err := r.Statement.Check(); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			fault("%s", line)
+		}
+	}
 	return join(faults)
 }
 

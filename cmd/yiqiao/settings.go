@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yiqiao/gateway/config"
+	"yiqiao/gateway/recon"
 	"yiqiao/schemas/ident"
 )
 
@@ -26,6 +27,7 @@ type gatewaySettings struct {
 	HIS          []hisSettings             `yaml:"his"`
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
+	Reconcile    reconcileSettings         `yaml:"reconcile"`
 
 	base string // folder of the file
 }
@@ -202,6 +204,11 @@ func (s *gatewaySettings) check() error {
 	}
 	if s.Log.Format != "" && s.Log.Format != "text" && s.Log.Format != "json" {
 		bad("log.format must be text or json")
+	}
+	if s.Reconcile.At != "" {
+		if _, err := recon.ParseAt(s.Reconcile.At); err != nil {
+			bad("reconcile.at: %v", err)
+		}
 	}
 	if len(s.Institutions) == 0 {
 		bad("institutions is empty")

@@ -19,6 +19,8 @@ type verdict struct {
 	outcome gateway.Outcome
 	cause   gateway.Cause
 	reply   wire.Reply
+	file    []byte // the answer, when it is a file
+	media   string
 	detail  string
 	health  health
 }
@@ -76,6 +78,33 @@ func classify(p envelope.Profile, status int, header http.Header, body []byte) v
 			detail: "infcode " + printable(reply.InfCode), health: healthy}
 	}
 	return foreign("infcode " + printable(reply.InfCode))
+}
+
+// classifyFile does so for a message that may be answered with a file. Such an answer carries no
+// signature, whatever the profile: the line and the connection vouch for it, and it commits nothing. A
+// body that reads as an object is a message and must verify, whatever its media type says.
+func classifyFile(p envelope.Profile, status int, header http.Header, body []byte) verdict {
+	media := mediaType(header)
+	if status != http.StatusOK || !fileType(media) || header.Get("Content-Encoding") != "" || len(body) == 0 || startsObject(body) {
+		return classify(p, status, header, body)
+	}
+	if len(body) > maxFile {
+		return foreign(fmt.Sprintf("a file of more than %d bytes", maxFile))
+	}
+	return verdict{outcome: gateway.OutcomeDone, reply: wire.Reply{InfCode: "0"}, file: body, media: media,
+		detail: fmt.Sprintf("file of %d bytes", len(body)), health: healthy}
+}
+
+// maxFile bounds a file an answer may be; it is kept in the journal.
+const maxFile = 16 << 20
+
+// fileType lists the media types files come under.
+func fileType(media string) bool {
+	switch media {
+	case "application/octet-stream", "application/zip", "application/x-zip-compressed", "application/x-download", "application/force-download":
+		return true
+	}
+	return false
 }
 
 // unverified tells a text that is no message at all from a message that can not be trusted.

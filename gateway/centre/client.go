@@ -12,6 +12,7 @@
 //	a reply that does not verify, also an unsigned outer error                    unknown   signature
 //	verified, infcode a whole number other than 0                                 refused   business
 //	verified, infcode 0                                                           done
+//	to a message that may be answered with a file: a file                         done
 //
 // Whether a byte left is counted at the connection. A connection kept from an earlier message that
 // turns out to be closed is not replaced by another in the same Send: the caller decides.

@@ -23,7 +23,7 @@ func (c *Client) send(caller context.Context, s gateway.Sealed, media string) (g
 	from := c.o.Clock.Now()
 	v, size := c.exchange(caller, s, media)
 	now := c.o.Clock.Now()
-	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, Detail: v.detail,
+	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail,
 		Took: now.Sub(from), SentFrom: from}
 	c.stats.ended(reply, now)
 
@@ -91,6 +91,9 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string
 		return foreign(fmt.Sprintf("status %d, more than %d bytes", resp.StatusCode, c.o.MaxReply)), len(body)
 	}
 	nc.end(number)
+	if s.Message.File {
+		return classifyFile(c.o.Profile, resp.StatusCode, resp.Header, body), len(body)
+	}
 	return classify(c.o.Profile, resp.StatusCode, resp.Header, body), len(body)
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // internal is the system name of keys the gateway makes for itself. No HIS may use it.
-const internal = "yiqiao"
+const internal = gateway.OwnSystem
 
 // errTaken: somebody else has written this step; read again.
 var errTaken = errors.New("flow: step is taken")

@@ -98,6 +98,7 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 	}
 	sealed, err := permit.Seal(gateway.Message{
 		Infno: j.tx.Infno, Institution: j.inst.Code, MsgID: id, Body: body, Limit: j.tx.Limit,
+		File: j.tx.Kind == catalog.Download,
 	})
 	if err != nil {
 		return gateway.Record{}, internalError(j.op, err)
@@ -217,6 +218,9 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 	switch r.Outcome {
 	case gateway.OutcomeDone:
 		e.Data = d.kept(r.Reply.Output)
+		if r.File != nil {
+			e.Data = keptFile(r)
+		}
 		if doubt := d.doubt(j, rec.ID, r.Reply); doubt != "" {
 			e.Kind, e.Cause, e.Note = gateway.EventUnknown, gateway.CauseMismatch, doubt
 			return e

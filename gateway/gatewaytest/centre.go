@@ -21,8 +21,9 @@ type CentreAnswer struct {
 	Cause   gateway.Cause // default: business when refused, timeout when unknown
 	InfCode string        // default: "0" when done, "-1" when refused for business
 	ErrMsg  string
-	Output  any  // anything encoding/json takes; handed on as strictjson would decode it
-	Lost    bool // the centre did what the answer says, but the answer is lost: unknown, time-out
+	Output  any    // anything encoding/json takes; handed on as strictjson would decode it
+	File    []byte // the answer is a file; Output is not looked at
+	Lost    bool   // the centre did what the answer says, but the answer is lost: unknown, time-out
 }
 
 // Done is the answer of a centre that did it.
@@ -292,6 +293,9 @@ func (a CentreAnswer) reply() gateway.Reply {
 	}
 	r.Reply.ErrMsg = a.ErrMsg
 	r.Reply.Output = plain(a.Output)
+	if a.File != nil {
+		r.Reply.Output, r.File, r.FileType = nil, a.File, "application/octet-stream"
+	}
 	return r
 }
 

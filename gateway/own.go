@@ -1,0 +1,22 @@
+package gateway
+
+import "context"
+
+// Office is what the gateway's own work, reconciliation say, may ask of the desk.
+type Office interface {
+	// Own sends one transaction nobody outside asked for, on the way every transaction goes: written
+	// down first, judged, kept. It is idempotent on (OwnSystem, RequestID) as Transact is. Only what
+	// commits nothing, or may be sent again without harm, is taken; else CodeInfnoNotAllowed. The
+	// output of a download is an object with the members FileBody and FileType. Inputs are not held
+	// against the tables: areas rename members of them.
+	Own(ctx context.Context, r Transact) (Transaction, error)
+}
+
+// OwnSystem is the system name of the gateway's own requests. No HIS may use it.
+const OwnSystem = "yiqiao"
+
+// Members of the output of a transaction that was answered with a file.
+const (
+	FileBody = "file"      // base64
+	FileType = "file_type" // media type
+)
