@@ -6,7 +6,7 @@ import "context"
 type Office interface {
 	// Own sends one transaction nobody outside asked for, on the way every transaction goes: written
 	// down first, judged, kept. It is idempotent on (OwnSystem, RequestID) as Transact is. Only what
-	// commits nothing, or may be sent again without harm, is taken; else CodeInfnoNotAllowed. The
+	// commits nothing, and uploads that may be sent again without harm, are taken; else CodeInfnoNotAllowed. The
 	// output of a download is an object with the members FileBody and FileType. Inputs are not held
 	// against the tables: areas rename members of them.
 	Own(ctx context.Context, r Transact) (Transaction, error)

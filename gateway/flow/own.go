@@ -29,7 +29,7 @@ func (d *Desk) Own(ctx context.Context, r gateway.Transact) (gateway.Transaction
 	if err != nil {
 		return gateway.Transaction{}, err
 	}
-	if tx.Queued || tx.Commits && !slices.Contains(tx.Remedies, catalog.RemedyResend) {
+	if tx.Queued || tx.Commits && (tx.Kind != catalog.Upload || !slices.Contains(tx.Remedies, catalog.RemedyResend)) {
 		return gateway.Transaction{}, &gateway.Error{Code: gateway.CodeInfnoNotAllowed, Op: op, Detail: string(tx.Infno)}
 	}
 	oper, err := operator(op, r.Operator)

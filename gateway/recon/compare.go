@@ -152,18 +152,18 @@ func (w *work) fill(ctx context.Context, set *Set, pairs []matched, alone []*res
 			p.theirs.amounts, p.theirs.known = w.fixed(p.ours.amounts), true
 		}
 		if !p.theirs.known {
-			w.fillAsked(ctx, p.theirs)
+			w.fillAsked(ctx, p.theirs, p.ours)
 		}
 	}
 	for _, c := range alone {
 		if !c.known || c.insutype == "" && w.form.Confirm {
-			w.fillAsked(ctx, c)
+			w.fillAsked(ctx, c, w.elsewhere(c))
 		}
 	}
 }
 
-func (w *work) fillAsked(ctx context.Context, c *resultRow) {
-	amounts, insutype, ok := w.ask(ctx, c)
+func (w *work) fillAsked(ctx context.Context, c *resultRow, of *row) {
+	amounts, insutype, ok := w.ask(ctx, c, of)
 	if !ok {
 		return
 	}

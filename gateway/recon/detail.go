@@ -216,12 +216,17 @@ func fileValue(b []byte, form string) (any, error) {
 }
 
 // ask fetches the centre's own view of one settlement (5203): amounts and insurance. It is only
-// asked where the result file has no amounts, or to tell the insurance.
-func (w *work) ask(ctx context.Context, c *resultRow) (Amounts, string, bool) {
+// asked where the result file has no amounts, or to tell the insurance. of is our row, when there is
+// one; of a person we know nothing of we assume that he is insured here.
+func (w *work) ask(ctx context.Context, c *resultRow, of *row) (Amounts, string, bool) {
 	if c.setl == "" || c.visit == "" || c.person == "" || w.calls >= mostCalls {
 		return Amounts{}, "", false
 	}
-	t, err := w.send(ctx, infnoAsk, object{"data": object{"psn_no": c.person, "setl_id": c.setl, "mdtrt_id": c.visit}})
+	area := orElse(w.book.areas[ident.MsgID(c.msgid)], w.inst.Area)
+	if of != nil {
+		area = orElse(of.area, area)
+	}
+	t, err := w.sendFor(ctx, infnoAsk, area, object{"data": object{"psn_no": c.person, "setl_id": c.setl, "mdtrt_id": c.visit}})
 	if err != nil {
 		return Amounts{}, "", false
 	}

@@ -15,6 +15,9 @@ import (
 
 type object = map[string]any
 
+// memberArea stands beside the nodes of an input as the journal keeps it.
+const memberArea = "insuplc_admdvs"
+
 // numbers are the transactions that move money, as the catalogue has them.
 type numbers struct {
 	settle, undo, reverse []ident.Infno
@@ -72,6 +75,7 @@ type row struct {
 	setl     string         // "" when it was never learnt
 	visit    string
 	person   string
+	area     string // of the person's insurance: who asks about the row must name it
 	day      string
 	amounts  Amounts // negative for an undo
 	cash     money.Fen
@@ -91,12 +95,13 @@ type book struct {
 	waiting  []gateway.Record               // outcome not known
 	unread   []gateway.Record               // done, but without amounts
 	inputs   map[ident.MsgID]object         // of those whose outcome is not known
+	areas    map[ident.MsgID]string         // and the areas of their persons
 	notes    []string
 }
 
 // load reads everything from a time on. Undos and reversals of a day may come on any later one.
 func (r *Reconciler) load(ctx context.Context, inst ident.Institution, from time.Time) (*book, error) {
-	b := &book{all: map[ident.MsgID]gateway.Record{}, reversed: map[ident.MsgID]ident.MsgID{}, inputs: map[ident.MsgID]object{}}
+	b := &book{all: map[ident.MsgID]gateway.Record{}, reversed: map[ident.MsgID]ident.MsgID{}, inputs: map[ident.MsgID]object{}, areas: map[ident.MsgID]string{}}
 	bySetl := map[string]*row{}
 	for _, n := range r.numbers.reverse {
 		err := r.each(ctx, inst, n, from, func(rec gateway.Record) {
@@ -164,7 +169,7 @@ func (r *Reconciler) older(ctx context.Context, inst ident.Institution, from tim
 	const most, step = 400, 20 // days back, days at a time
 	for back := 0; len(missing) > 0 && back < most; back += step {
 		to := from.AddDate(0, 0, -back)
-		past := &book{all: map[ident.MsgID]gateway.Record{}, reversed: b.reversed, inputs: map[ident.MsgID]object{}}
+		past := &book{all: map[ident.MsgID]gateway.Record{}, reversed: b.reversed, inputs: map[ident.MsgID]object{}, areas: map[ident.MsgID]string{}}
 		for _, n := range r.numbers.settle {
 			q := gateway.Query{Institution: inst, Infno: n, From: to.AddDate(0, 0, -step), To: to, Limit: page}
 			for {
@@ -201,7 +206,11 @@ func (b *book) take(rec gateway.Record, k kind, bySetl map[string]*row) {
 	case gateway.StateDone:
 	case gateway.StateSent, gateway.StateUnknown, gateway.StateParked, gateway.StatePrepared:
 		b.waiting = append(b.waiting, rec)
-		b.inputs[rec.ID] = findRow(decode(input), "psn_no")
+		in := decode(input)
+		b.inputs[rec.ID] = findRow(in, "psn_no")
+		if top, ok := in.(object); ok {
+			b.areas[rec.ID] = text(top[memberArea])
+		}
 		return
 	default:
 		return
@@ -252,6 +261,9 @@ func (r *row) read(in, out any) bool {
 			r.dims[name] = s
 		}
 	}
+	if top, ok := in.(object); ok {
+		r.area = text(top[memberArea])
+	}
 	if r.dims["insutype"] == "" {
 		r.dims["insutype"] = text(sent["insutype"])
 	}
@@ -280,6 +292,7 @@ func (b *book) settleUndo(u, of *row) {
 				u.dims[name] = v
 			}
 		}
+		u.area = orElse(u.area, of.area)
 		u.visit, u.person = orElse(u.visit, of.visit), orElse(u.person, of.person)
 	}
 	if u.amounts.Total > 0 {

@@ -189,13 +189,18 @@ const tries = 2
 
 // send sends one transaction of ours, again when its outcome is not known: all of them may be.
 func (w *work) send(ctx context.Context, n ident.Infno, input any) (gateway.Transaction, error) {
+	return w.sendFor(ctx, n, "", input)
+}
+
+// sendFor does so about a person insured in an area.
+func (w *work) sendFor(ctx context.Context, n ident.Infno, area string, input any) (gateway.Transaction, error) {
 	var t gateway.Transaction
 	var err error
 	for range tries {
 		w.calls++
 		t, err = w.r.opt.Office.Own(ctx, gateway.Transact{
 			RequestID: fmt.Sprintf("%s:%s:%d", w.report.Run, n, w.calls), Infno: n, Institution: w.inst.Code,
-			Operator: w.r.opt.Operator, Input: input,
+			Operator: w.r.opt.Operator, InsuplcArea: area, Input: input,
 		})
 		call := Call{Infno: n, MsgID: t.ID, Outcome: "done"}
 		if err != nil {
