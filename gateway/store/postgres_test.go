@@ -465,6 +465,28 @@ func TestServerSettings(t *testing.T) {
 	}
 }
 
+// A server that would lose what it has confirmed is not accepted.
+func TestServerWithoutFsyncIsRefused(t *testing.T) {
+	server := servers.Own(t)
+	dsn := server.Schema(t)
+	admin := direct(t, strings.Replace(server.DSN, "yiqiao@", "postgres@", 1))
+	admin.SetMaxIdleConns(0) // each question on a new connection
+	for _, s := range []string{"ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"} {
+		if _, err := admin.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for now := ""; now != "off"; { // the server takes it up in its own time
+		if err := admin.QueryRow("SHOW fsync").Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(bg, Options{DSN: dsn}); err == nil || errors.Is(err, gateway.ErrStorage) {
+		t.Errorf("opened: %v", err)
+	}
+	openAt(t, Options{DSN: dsn, Sync: "off"})
+}
+
 func TestHistoryIsFixed(t *testing.T) {
 	dsn := servers.Schema(t)
 	d := openAt(t, Options{DSN: dsn})
