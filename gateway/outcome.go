@@ -30,6 +30,7 @@ type Cause string
 const (
 	CauseNone         Cause = ""
 	CauseBusiness     Cause = "business"      // infcode other than 0 in a verified reply
+	CauseSignIn       Cause = "sign-expired"  // refused because the sign-in had run out: may be sent again
 	CauseNotSent      Cause = "not-sent"      // no connection: nothing left this machine
 	CauseTimeout      Cause = "timeout"       // no answer within the limit
 	CauseCut          Cause = "cut"           // connection ended before a whole answer

@@ -57,7 +57,7 @@ var Codes = map[Code]Words{
 	CodeState:             {"当前状态不允许此操作", "The settlement is not in a state that allows this.", "请先查询结算状态", "Look at the settlement's state first.", OwnerHIS, 409},
 	CodeAmounts:           {"金额不平", "The amounts do not add up.", "请核对明细与总额", "Check rows against the total.", OwnerHIS, 422},
 	CodeNotSupported:      {"此功能尚未提供", "Not supported yet.", "见 docs", "See the documentation.", OwnerOperator, 501},
-	CodeCentreRefused:     {"医保中心未受理", "The insurance centre refused.", "请按中心提示处理; 本笔未在中心入账", "Follow the centre's message; nothing was booked.", OwnerDesk, 422},
+	CodeCentreRefused:     {"医保中心未受理", "The insurance centre refused.", "请按中心提示处理; 中心未执行本笔请求", "Follow the centre's message; this request was not carried out.", OwnerDesk, 422},
 	CodeRestUnsettled:     {"原结算已撤销, 剩余明细未能重新结算", "The settlement was undone, but what is left could not be settled again.", "原结算款已退回; 请按中心提示处理后用同一请求号重发, 或整单退费", "The money is back. Follow the centre's message and send the same request again, or refund the whole bill.", OwnerDesk, 422},
 	CodeOutcomeUnknown:    {"医保中心未给出可信答复, 结果待核实", "No trustworthy answer: the outcome is being found out.", "请勿重新结算; 网关正在查证, 请稍后用同一请求号查询", "Do not settle again; ask with the same id a little later.", OwnerOperator, 202},
 	CodeCentreBusy:        {"发往医保中心的请求过多", "Too many calls to the centre in flight.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerOperator, 503},

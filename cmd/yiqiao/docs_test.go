@@ -87,6 +87,7 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 		text    string
 	}{
 		{gateway.CauseBusiness, "refused", "infcode other than 0 in a verified reply"},
+		{gateway.CauseSignIn, "refused", "the sign-in had run out; the same request may be sent again"},
 		{gateway.CauseNotSent, "refused", "no connection: nothing left the gateway"},
 		{gateway.CauseTimeout, "unknown", "no answer within the limit"},
 		{gateway.CauseCut, "unknown", "the connection ended before a whole answer"},

@@ -60,7 +60,7 @@ func standingOf(rec gateway.Record) standing {
 	case gateway.StateDone:
 		return stands
 	case gateway.StateRefused:
-		if rec.Cause == gateway.CauseNotSent {
+		if rec.Cause == gateway.CauseNotSent || rec.Cause == gateway.CauseSignIn {
 			return free
 		}
 		return denied
@@ -76,6 +76,8 @@ func failure(op string, rec gateway.Record, ref string) *gateway.Error {
 	switch {
 	case rec.State == gateway.StateRefused && rec.Cause == gateway.CauseNotSent:
 		e.Code = gateway.CodeCentreUnreachable
+	case rec.State == gateway.StateRefused && rec.Cause == gateway.CauseSignIn:
+		e.Code, e.Detail = gateway.CodeSignIn, refused(rec).ErrMsg
 	case rec.State == gateway.StateRefused:
 		e.Code, e.Detail = gateway.CodeCentreRefused, refused(rec).ErrMsg
 	default:

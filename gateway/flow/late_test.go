@@ -206,3 +206,20 @@ func TestParkedIsNoDeadEnd(t *testing.T) {
 		t.Errorf("%s", rec.State)
 	}
 }
+
+func TestANewTokenIsTheSameOpening(t *testing.T) {
+	b := newBench(t, askingRegion())
+	r := bill("r1", 1)
+	r.Credential = gateway.Credential{Type: "01", Number: "token-1"}
+	first, err := b.desk.OpenSettlement(bg, his, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Credential.Number = "token-2"
+	if again, err := b.desk.OpenSettlement(bg, his, r); err != nil || again.ID != first.ID {
+		t.Errorf("%+v %v", again, err)
+	}
+	if _, err := b.desk.OpenSettlement(bg, his, bill("r1", 1)); codeOf(err) != gateway.CodeRequestIDReused {
+		t.Errorf("another kind of credential: %v", err)
+	}
+}

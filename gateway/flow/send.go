@@ -51,7 +51,7 @@ func (d *Desk) send(ctx context.Context, j job) (gateway.Record, []check.Finding
 		return gateway.Record{}, nil, err
 	}
 	rec, err := d.sendOnce(ctx, j)
-	if err == nil && d.signExpired(j, rec) {
+	if err == nil && rec.State == gateway.StateRefused && rec.Cause == gateway.CauseSignIn {
 		d.forgetSign(j)
 		j.attempt++
 		j.first = nil
@@ -230,6 +230,9 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 		e.Kind = gateway.EventRefused
 		if e.Cause != gateway.CauseNotSent {
 			e.Cause = gateway.CauseBusiness
+			if d.signExpired(j, r.Reply.ErrMsg) {
+				e.Cause = gateway.CauseSignIn
+			}
 			e.Data, _ = json.Marshal(refusal{InfCode: r.Reply.InfCode, ErrMsg: r.Reply.ErrMsg})
 		}
 	default:

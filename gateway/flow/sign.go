@@ -89,12 +89,9 @@ func signError(err error) error {
 	return err
 }
 
-// signExpired reports whether a record was refused because the sign-in is no longer valid.
-func (d *Desk) signExpired(j job, rec gateway.Record) bool {
-	if !j.inst.Region.SignIn || j.tx.Kind == catalog.Session || standingOf(rec) != denied {
-		return false
-	}
-	return contains(refused(rec).ErrMsg, j.inst.Region.SignExpired)
+// signExpired reports whether a message was refused because the sign-in is no longer valid.
+func (d *Desk) signExpired(j job, errMsg string) bool {
+	return j.inst.Region.SignIn && j.tx.Kind != catalog.Session && contains(errMsg, j.inst.Region.SignExpired)
 }
 
 func (d *Desk) forgetSign(j job) { d.signs.put(signKey{j.inst.Code, j.operator.ID}, "") }

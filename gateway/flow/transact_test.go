@@ -394,10 +394,15 @@ func TestSignInIsSharedAndRenewedOnce(t *testing.T) {
 		return b.town.script(n, id, input)
 	})
 	got, err := b.desk.Transact(bg, his, query("g"))
-	if codeOf(err) != gateway.CodeCentreRefused {
+	if codeOf(err) != gateway.CodeSignIn {
 		t.Errorf("%+v %v", got, err)
 	}
 	wantNumbers(t, numbersOf(expired), "1101", "9001", "1101")
+	// It is no final answer: the same request goes on when signing in works again.
+	b.centreThat(b.town.script)
+	if got, err := b.desk.Transact(bg, his, query("g")); err != nil || got.Outcome != "done" {
+		t.Errorf("%+v %v", got, err)
+	}
 }
 
 // centreThat puts another centre in the place of the bench's.
