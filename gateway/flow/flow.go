@@ -36,7 +36,10 @@ type Options struct {
 	// the life of the journal: request ids are compared by it.
 	Digest func(parts ...[]byte) [32]byte
 	Timing Timing
-	Log    *slog.Logger // nil: nothing is logged. Bodies never are.
+	// Queue carries queued uploads to those who send them. nil: Run looks for them itself in every
+	// round, which is simple and slow.
+	Queue gateway.Queue
+	Log   *slog.Logger // nil: nothing is logged. Bodies never are.
 	// Workers bounds how many unknown records and how many queued uploads are worked on at once;
 	// default 8. With 1 everything is done in turn.
 	Workers int
@@ -52,6 +55,8 @@ type Timing struct {
 	CredentialTTL time.Duration                   // default 30 min: how long a credential stays in memory
 	UploadRetry   time.Duration                   // default 5 s: first pause before a queued upload goes again
 	UploadMost    time.Duration                   // default 10 min: longest such pause
+	UploadTries   int                             // default 60: tries without a usable answer before an upload is parked
+	UploadSweep   time.Duration                   // default 15 min: how often the journal is searched for uploads a busy queue forgot
 	Poll          time.Duration                   // default 1 s: how often Run looks for work
 }
 
@@ -72,7 +77,7 @@ func (t Timing) filled() Timing {
 	}{
 		{&t.SettleGrace, time.Minute}, {&t.AskEvery, 5 * time.Second}, {&t.AskMost, 10 * time.Minute},
 		{&t.CredentialTTL, 30 * time.Minute}, {&t.UploadRetry, 5 * time.Second},
-		{&t.UploadMost, 10 * time.Minute}, {&t.Poll, time.Second},
+		{&t.UploadMost, 10 * time.Minute}, {&t.UploadSweep, 15 * time.Minute}, {&t.Poll, time.Second},
 	} {
 		if *x.d <= 0 {
 			*x.d = x.v
@@ -80,6 +85,9 @@ func (t Timing) filled() Timing {
 	}
 	if t.AskTries <= 0 {
 		t.AskTries = 30
+	}
+	if t.UploadTries <= 0 {
+		t.UploadTries = 60
 	}
 	return t
 }
@@ -100,11 +108,13 @@ type Desk struct {
 	log      *slog.Logger
 	checkers map[*gateway.Region]*check.Checker
 
-	calls flights // HIS requests being worked on
-	signs signs
-	bills locks
-	creds credentials
-	busy  busy // records this process is working on
+	calls  flights // HIS requests being worked on
+	signs  signs
+	bills  locks
+	creds  credentials
+	busy   busy // records this process is working on
+	relay  relay
+	orders orders // of people, about uploads
 
 	work sync.WaitGroup // everything the Desk has started
 	slot chan struct{}  // places for the resolver and the dispatcher
@@ -137,6 +147,7 @@ func New(o Options) (*Desk, error) {
 		d.opt.Workers = 8
 	}
 	d.slot = make(chan struct{}, d.opt.Workers)
+	d.relay.fresh = make(chan gateway.Ref, relayRoom)
 	for code, inst := range o.Institutions {
 		if inst == nil || inst.Region == nil || inst.Code != code {
 			return nil, fmt.Errorf("flow: institution %s: needs its own code and a region", code)

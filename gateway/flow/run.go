@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
@@ -49,6 +50,10 @@ func (d *Desk) crashed(ctx context.Context, rec gateway.Record) error {
 // Run resolves unknown outcomes and sends queued uploads until ctx ends, then waits for everything
 // the Desk has started, which takes at most the longest time limit. It returns nil then.
 func (d *Desk) Run(ctx context.Context) error {
+	var queue sync.WaitGroup
+	if d.opt.Queue != nil {
+		queue.Go(func() { d.uploads(ctx) })
+	}
 	for ctx.Err() == nil {
 		if err := d.tick(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("round failed", "err", err.Error())
@@ -57,6 +62,7 @@ func (d *Desk) Run(ctx context.Context) error {
 			break
 		}
 	}
+	queue.Wait()
 	d.work.Wait()
 	d.creds.clear()
 	return nil
@@ -66,7 +72,7 @@ func (d *Desk) Run(ctx context.Context) error {
 func (d *Desk) tick(ctx context.Context) error {
 	d.creds.sweep(d.opt.Clock.Now())
 	d.catchUp(ctx)
-	return errors.Join(d.sweep(ctx), d.resolve(ctx), d.dispatch(ctx))
+	return errors.Join(d.heed(ctx), d.sweep(ctx), d.resolve(ctx), d.dispatch(ctx))
 }
 
 // sweep finds records another process left as sent, or that this one could not note the end of.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"yiqiao/schemas/ident"
 )
@@ -19,6 +20,7 @@ type columns struct {
 	Limit    Limit    `json:"limit"`
 	Commits  *bool    `json:"commits"`
 	Queued   *bool    `json:"queued"`
+	Deadline *string  `json:"deadline"` // as time.ParseDuration reads it
 	Signed   *bool    `json:"signed"`
 	Negative []string `json:"negative"`
 	Remedies []Remedy `json:"remedies"`
@@ -64,14 +66,22 @@ func (c *Catalog) behave(b []byte) error {
 		if !ok {
 			return fmt.Errorf("kind %q has no defaults", t.Kind)
 		}
-		kind.apply(t)
+		rows := []columns{kind}
 		for _, g := range r.Groups {
 			if g.covers(t) {
-				g.apply(t)
+				rows = append(rows, g.columns)
 			}
 		}
 		if own, ok := r.Transactions[t.Infno]; ok {
-			own.apply(t)
+			rows = append(rows, own)
+		}
+		for _, row := range rows {
+			if err := row.apply(t); err != nil {
+				return fmt.Errorf("%s: %w", t.Infno, err)
+			}
+		}
+		if !t.Queued {
+			t.Deadline = 0
 		}
 		if err := c.consistent(t); err != nil {
 			return fmt.Errorf("%s: %w", t.Infno, err)
@@ -115,7 +125,7 @@ func (g *group) covers(t *Transaction) bool {
 		slices.ContainsFunc(g.Prefixes, func(p string) bool { return strings.HasPrefix(string(t.Infno), p) })
 }
 
-func (k *columns) apply(t *Transaction) {
+func (k *columns) apply(t *Transaction) error {
 	if k.Limit != "" {
 		t.Limit = k.Limit
 	}
@@ -140,6 +150,14 @@ func (k *columns) apply(t *Transaction) {
 			t.Asks = append(t.Asks, Ask(a))
 		}
 	}
+	if k.Deadline != nil {
+		d, err := time.ParseDuration(*k.Deadline)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("deadline %q", *k.Deadline)
+		}
+		t.Deadline = Span(d)
+	}
+	return nil
 }
 
 // consistent refuses columns that could not be followed.

@@ -7,6 +7,7 @@ package catalog
 
 import (
 	"slices"
+	"time"
 
 	"yiqiao/schemas/ident"
 )
@@ -143,6 +144,12 @@ const (
 	RemedyPark    Remedy = "park"    // a person decides
 )
 
+// Span is a length of time that is written as "24h0m0s".
+type Span time.Duration
+
+// MarshalText writes it.
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
 // Transaction is one row of the catalogue.
 type Transaction struct {
 	Infno      ident.Infno `json:"infno,omitempty"`
@@ -160,6 +167,7 @@ type Transaction struct {
 	Limit      Limit       `json:"limit,omitempty"`
 	Commits    bool        `json:"commits,omitempty"`  // changes something at the centre: an unknown outcome must be resolved
 	Queued     bool        `json:"queued,omitempty"`   // upload class: may be queued and re-sent byte for byte
+	Deadline   Span        `json:"deadline,omitempty"` // of the upload class: from accepting to sent; 0 when none is known
 	Signed     bool        `json:"signed,omitempty"`   // amounts may be negative in requests
 	Negative   []string    `json:"negative,omitempty"` // with Signed: only these members may be; empty: any
 	Sources    []string    `json:"sources,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"yiqiao/schemas/ident"
 )
@@ -137,6 +138,26 @@ func TestRemedies(t *testing.T) {
 		if x := get(t, c, n); x.Limit != want.limit || x.Queued != want.queued {
 			t.Errorf("%s: limit %s queued %v, want %+v", n, x.Limit, x.Queued, want)
 		}
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	c := load(t)
+	for n, want := range map[ident.Infno]time.Duration{
+		"2207": 0, "4101": 168 * time.Hour, "4402": 72 * time.Hour, "3505": 24 * time.Hour, "3103": 24 * time.Hour,
+	} {
+		if got := time.Duration(get(t, c, n).Deadline); got != want {
+			t.Errorf("%s: %s, want %s", n, got, want)
+		}
+	}
+	for _, x := range c.All() {
+		if x.Queued != (x.Deadline > 0) {
+			t.Errorf("%s: queued %v, deadline %s", x.Infno, x.Queued, time.Duration(x.Deadline))
+		}
+	}
+	var soon Transaction
+	if text := "soon"; (&columns{Deadline: &text}).apply(&soon) == nil {
+		t.Error("a deadline that is no duration is taken")
 	}
 }
 

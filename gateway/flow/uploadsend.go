@@ -1,0 +1,268 @@
+package flow
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
+)
+
+// causeTakenUp: a person put a parked upload back into the queue.
+const causeTakenUp gateway.Cause = "taken-up"
+
+// unfinished are the states in which an upload keeps the rest of its visit waiting.
+func unfinished() []gateway.State {
+	return []gateway.State{gateway.StatePrepared, gateway.StateSent, gateway.StateUnknown, gateway.StateParked}
+}
+
+// refOfUpload names a queued record. Those of one visit of one institution are in one lane.
+func refOfUpload(rec gateway.Record) gateway.Ref {
+	r := gateway.Ref{ID: rec.ID}
+	if rec.Visit != "" {
+		r.Lane = string(rec.Institution) + "/" + rec.Visit
+	}
+	return r
+}
+
+// laneTurn is how many records of one visit are sent before other visits get their turn.
+const laneTurn = 16
+
+// handle is the gateway.Handler of the upload class: it sends what is due of the lane a reference
+// belongs to, oldest first. Which record that is the journal says, not the queue: references may
+// come twice, late or in any order. The oldest record of a lane has a reference that comes back
+// until it is finished; the references of those behind it are let go meanwhile.
+func (d *Desk) handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
+	own, err := d.opt.Journal.Record(ctx, ref.ID)
+	if errors.Is(err, gateway.ErrNotFound) {
+		d.log.Error("reference to no record", "msgid", string(ref.ID))
+		return gateway.Verdict{Dead: "no such record in the journal"}
+	}
+	if err != nil {
+		return d.again(ref, d.timing.UploadRetry)
+	}
+	v := gateway.Verdict{Dead: deadReason(own)}
+	for range laneTurn {
+		head, ok, err := d.headOf(ctx, own)
+		if err != nil {
+			return d.again(ref, d.timing.UploadRetry)
+		}
+		if !ok || head.State == gateway.StateParked || d.paused(head.Infno) {
+			return v // what is parked or paused is announced when it goes on
+		}
+		due := d.uploadDue(head)
+		if head.State == gateway.StateSent {
+			due = d.opt.Clock.Now().Add(d.timing.UploadRetry) // somebody waits for the answer, or a sweep will find it
+		}
+		if d.opt.Clock.Now().Before(due) {
+			if head.ID == ref.ID {
+				v.Again = due
+			}
+			return v
+		}
+		if !d.busy.claim(head.ID) {
+			return d.again(ref, d.timing.UploadRetry)
+		}
+		after, next := d.deliver(ctx, head.ID)
+		d.busy.free(head.ID)
+		if after.ID == own.ID {
+			v.Dead = deadReason(after)
+		}
+		if !next.IsZero() {
+			v.Again, v.Next = next, refOfUpload(head)
+			return v
+		}
+	}
+	v.Again, v.Next = d.opt.Clock.Now(), ref
+	return v
+}
+
+func (d *Desk) again(ref gateway.Ref, wait time.Duration) gateway.Verdict {
+	return gateway.Verdict{Again: d.opt.Clock.Now().Add(wait), Next: ref}
+}
+
+// deadReason says why a record will not be sent any more by itself, "" when that is not so.
+func deadReason(rec gateway.Record) string {
+	switch rec.State {
+	case gateway.StateRefused:
+		return "refused: " + string(rec.Cause)
+	case gateway.StateParked:
+		return "parked: " + string(rec.Cause)
+	}
+	return ""
+}
+
+// headOf is the oldest unfinished record of a record's lane: itself when it has no visit.
+func (d *Desk) headOf(ctx context.Context, rec gateway.Record) (gateway.Record, bool, error) {
+	if rec.Visit == "" {
+		now, err := d.opt.Journal.Record(ctx, rec.ID)
+		return now, err == nil && !now.State.Final(), err
+	}
+	list, err := d.opt.Journal.List(ctx, gateway.Query{
+		Institution: rec.Institution, Visit: rec.Visit, Queued: true, States: unfinished(), Brief: true, Limit: 1,
+	})
+	if err != nil || len(list) == 0 {
+		return gateway.Record{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// uploadDue is when a queued record may be sent; a function of the record alone.
+func (d *Desk) uploadDue(rec gateway.Record) time.Time {
+	switch {
+	case rec.State == gateway.StatePrepared:
+		return rec.CreatedAt
+	case rec.Cause == causeTakenUp:
+		return rec.UpdatedAt
+	}
+	return rec.UpdatedAt.Add(pause(d.timing.UploadRetry, d.timing.UploadMost, rec.Version/2-1, rec.ID))
+}
+
+// pause doubles with every try and is spread by the record's id, up to a fifth.
+func pause(first, most time.Duration, tries int, id ident.MsgID) time.Duration {
+	p := first
+	for i := 0; i < tries && p < most; i++ {
+		p *= 2
+	}
+	p = min(p, most)
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	h.Write([]byte{byte(tries)})
+	return p + p/5*time.Duration(h.Sum32()%1000)/1000
+}
+
+// deliver sends a queued record once. It returns the record as it stands then and, when it is not
+// finished, the time to look at it again; a zero time means that nothing of it is left to do, or
+// that the journal has to be asked anew. The caller has claimed the record.
+func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record, again time.Time) {
+	wait := func(p time.Duration) (gateway.Record, time.Time) { return rec, d.opt.Clock.Now().Add(p) }
+	defer func() {
+		if p := recover(); p != nil {
+			d.log.Error("fault", "msgid", string(id), "err", fmt.Sprint(p))
+			rec, again = d.faulty(ctx, id)
+		}
+	}()
+	rec, err := d.opt.Journal.Record(ctx, id)
+	switch {
+	case err != nil:
+		return wait(d.timing.UploadRetry)
+	case rec.State != gateway.StatePrepared && rec.State != gateway.StateUnknown:
+		return rec, time.Time{}
+	}
+	tx, ok := d.opt.Catalog.Lookup(rec.Infno)
+	inst := d.opt.Institutions[rec.Institution]
+	if !ok || inst == nil {
+		return wait(d.timing.UploadMost) // no longer configured: it stays visible in the queue
+	}
+	permit, err := d.opt.Centre(rec.Institution).Admit(ctx, rec.Infno)
+	if err != nil {
+		return wait(max(retryAfter(err), d.timing.Poll))
+	}
+	defer permit.Release()
+	sealed, err := permit.Seal(gateway.Message{
+		Infno: rec.Infno, Institution: rec.Institution, MsgID: rec.ID, Body: rec.Wire, Limit: tx.Limit,
+	})
+	if err != nil {
+		d.log.Error("upload not sealed", "msgid", string(rec.ID), "err", err.Error())
+		return d.park(ctx, rec, "could not be sealed")
+	}
+	e := gateway.Event{Kind: gateway.EventSent, At: d.opt.Clock.Now(), Note: "sm3 " + hex.EncodeToString(sealed.Digest[:])}
+	_, err = d.opt.Journal.Write(ctx, gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}})
+	switch {
+	case errors.Is(err, gateway.ErrStale):
+		return rec, time.Time{} // somebody else sends it: the journal says who is next
+	case err != nil:
+		return wait(d.timing.UploadRetry)
+	}
+	if rec.Apply(e) != nil {
+		return wait(d.timing.UploadRetry)
+	}
+	reply := gateway.Reply{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent, Detail: "too late to send"}
+	if d.inTime(e.At) {
+		reply = permit.Send(ctx, sealed)
+	}
+	j := job{op: "flow.upload", inst: inst, tx: tx, request: rec.Request,
+		answer: func(r gateway.Record) *gateway.Answer { return pointer(r.Request, r) }}
+	end := d.judge(j, rec, reply)
+	if end.Kind == gateway.EventRefused && end.Cause == gateway.CauseNotSent {
+		end.Kind = gateway.EventUnknown // stays in the queue
+	}
+	d.log.Info("upload", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(end.Kind), "cause", string(end.Cause))
+	after, err := d.conclude(ctx, j, rec, end)
+	if err != nil {
+		d.log.Error("upload outcome not written", "msgid", string(rec.ID), "err", err.Error())
+		return wait(d.timing.UploadRetry)
+	}
+	rec = after
+	if rec.State != gateway.StateUnknown {
+		return rec, time.Time{}
+	}
+	if d.spent(ctx, rec) {
+		return d.park(ctx, rec, fmt.Sprintf("no usable answer to %d tries", d.timing.UploadTries))
+	}
+	return rec, d.uploadDue(rec)
+}
+
+func retryAfter(err error) time.Duration {
+	var e *gateway.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// spent reports whether a record has used up its tries. A try that did not leave the machine does
+// not count: a line that is down for a weekend parks nothing.
+func (d *Desk) spent(ctx context.Context, rec gateway.Record) bool {
+	if rec.Version/2 < d.timing.UploadTries {
+		return false
+	}
+	events, err := d.opt.Journal.Events(ctx, rec.ID)
+	if err != nil {
+		return false
+	}
+	tries := 0
+	for _, e := range events {
+		switch {
+		case e.Cause == causeTakenUp:
+			tries = 0
+		case e.Kind == gateway.EventUnknown && e.Cause != gateway.CauseNotSent:
+			tries++
+		}
+	}
+	return tries >= d.timing.UploadTries
+}
+
+// park sets a record aside for a person; the rest of its visit waits.
+func (d *Desk) park(ctx context.Context, rec gateway.Record, why string) (gateway.Record, time.Time) {
+	after, err := d.add(ctx, rec, gateway.Event{Kind: gateway.EventParked, At: d.opt.Clock.Now(), Cause: rec.Cause, Note: why}, nil)
+	if err != nil && !errors.Is(err, errMoved) {
+		return rec, d.opt.Clock.Now().Add(d.timing.UploadRetry)
+	}
+	d.log.Warn("upload parked, its visit waits", "infno", string(rec.Infno), "msgid", string(rec.ID), "why", why)
+	return after, time.Time{}
+}
+
+// faulty deals with a record the program itself stumbled over: what was not sent is parked, what
+// may have been sent goes through its tries.
+func (d *Desk) faulty(ctx context.Context, id ident.MsgID) (gateway.Record, time.Time) {
+	later := d.opt.Clock.Now().Add(d.timing.UploadRetry)
+	rec, err := d.opt.Journal.Record(ctx, id)
+	if err != nil {
+		return rec, later
+	}
+	switch rec.State {
+	case gateway.StatePrepared, gateway.StateUnknown:
+		return d.park(ctx, rec, "the gateway failed over it: see its log")
+	case gateway.StateSent:
+		if d.crashed(ctx, rec) != nil {
+			return rec, later
+		}
+		return rec, later
+	}
+	return rec, time.Time{}
+}
