@@ -20,9 +20,9 @@ const (
 	maxCulprit = 4    // failing operations taken out of a batch before it is run one by one
 	maxTries   = 8    // transactions for one operation that others keep getting in the way of
 
-	// When so many operations came within so short a time, the next batch waits a little for
-	// company: under load a commit, which costs a flush, then serves several times as many callers.
-	// A lone caller never waits.
+	// When so many operations came within so short a time, and not one by one, the next batch waits a
+	// little for company: under load a commit, which costs a flush, then serves several times as
+	// many callers. A lone caller never waits.
 	crowd       = 16
 	crowdWithin = 50 * time.Millisecond
 	gather      = 4 * time.Millisecond
@@ -108,11 +108,12 @@ type line struct {
 	wake   chan struct{}
 	came   [crowd]time.Time // the last arrivals, a ring
 	count  int              // arrivals in all
+	last   int              // operations in the batch before
 }
 
 // busy reports whether a crowd has been coming lately. mu is held.
 func (l *line) busy(now time.Time) bool {
-	return l.count >= crowd && now.Sub(l.came[l.count%crowd]) < crowdWithin
+	return l.count >= crowd && max(len(l.queue), l.last) > 1 && now.Sub(l.came[l.count%crowd]) < crowdWithin
 }
 
 func (l *line) add(o *operation) bool {
@@ -166,6 +167,7 @@ func (l *line) take(into []*operation) []*operation {
 		}
 		if len(l.queue) > 0 || l.closed {
 			into = move(into, &l.queue)
+			l.last = len(into)
 			into = move(into, &l.later)
 			more := l.closed || len(l.queue) > 0
 			l.mu.Unlock()
