@@ -130,6 +130,9 @@ func (d *Desk) transact(ctx context.Context, o order) (gateway.Transaction, erro
 			}
 			j.attempt = last.Attempt + 1
 		}
+		if err := d.notOurs(ctx, j); err != nil {
+			return gateway.Transaction{}, err
+		}
 		rec, found, err := d.send(ctx, j)
 		if errors.Is(err, errTaken) {
 			continue
