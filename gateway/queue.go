@@ -54,6 +54,12 @@ type Queue interface {
 	Close() error
 }
 
+// Degraded is implemented by a Desk that can say what does not work although new work is accepted.
+type Degraded interface {
+	// Degraded is "" when all is well, else words for the operator. It does not wait for anything.
+	Degraded() string
+}
+
 // QueueState is how a queue stands.
 type QueueState struct {
 	Kind    string    `json:"kind"`              // embedded, kafka

@@ -94,6 +94,7 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 		{gateway.CauseNotInterface, "unknown", "HTML, an HTTP error, JSON without infcode"},
 		{gateway.CauseSignature, "unknown", "the envelope of the reply did not verify"},
 		{gateway.CauseMismatch, "unknown", "a verified reply for another message, or with totals that can not be"},
+		{"taken-up", "unknown", "an upload that was parked and put back into the queue by a person"},
 		{gateway.CauseCrash, "unknown", "found as sent at start-up"},
 	} {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.cause, c.outcome, c.text)

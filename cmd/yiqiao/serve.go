@@ -129,7 +129,13 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
+	queue, err := g.openQueue(clock, log)
+	if err != nil {
+		return nil, err
+	}
+	srv.closers = append(srv.closers, func() { _ = queue.Close() })
 	srv.desk, err = flow.New(flow.Options{
+		Queue:        queue,
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
 		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,

@@ -28,6 +28,7 @@ type gatewaySettings struct {
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
+	Queue        queueSettings             `yaml:"queue"`
 
 	base string // folder of the file
 }
@@ -132,6 +133,8 @@ type timingSettings struct {
 	CredentialTTL config.Duration `yaml:"credential_ttl"`
 	UploadRetry   config.Duration `yaml:"upload_retry"`
 	UploadMost    config.Duration `yaml:"upload_most"`
+	UploadTries   int             `yaml:"upload_tries"`
+	UploadSweep   config.Duration `yaml:"upload_sweep"`
 	Poll          config.Duration `yaml:"poll"`
 }
 
@@ -233,6 +236,9 @@ func (s *gatewaySettings) check() error {
 		if c.URL == "" {
 			bad("centres.%s.url is missing", name)
 		}
+	}
+	if err := s.checkQueue(); err != nil {
+		bad("%v", err)
 	}
 	if len(s.HIS) == 0 {
 		bad("his is empty: no system may call the gateway")

@@ -96,6 +96,17 @@ func (d *Desk) Uploads(ctx context.Context) (UploadsStatus, error) {
 	return s, nil
 }
 
+// Degraded implements gateway.Degraded.
+func (d *Desk) Degraded() string {
+	if d.opt.Queue == nil {
+		return ""
+	}
+	if s := d.opt.Queue.State(); s.Trouble != "" {
+		return "queue: " + s.Trouble
+	}
+	return ""
+}
+
 // tally counts one route. Records that wait come in the order they were accepted.
 type tally struct {
 	route UploadRoute

@@ -38,17 +38,20 @@ func (h *Handler) index(*call) (answer, error) {
 
 // Health is what GET /healthz answers, with 200 or 503.
 type Health struct {
-	Status  string       `json:"status"` // ok, unavailable
+	Status  string       `json:"status"` // ok, degraded (new work is accepted, something else fails), unavailable
 	Version string       `json:"version"`
 	Time    time.Time    `json:"time"`
 	Code    gateway.Code `json:"code,omitempty"`   // why new work is not accepted
-	Reason  string       `json:"reason,omitempty"` // its words
+	Reason  string       `json:"reason,omitempty"` // its words, or what fails
 }
 
 func (h *Handler) health(k *call) (answer, error) {
 	out := Health{Status: "ok", Version: h.o.Version, Time: inChina(h.o.Clock.Now())}
 	err := h.o.Desk.Health(k.ctx())
 	if err == nil {
+		if d, ok := h.o.Desk.(gateway.Degraded); ok && d.Degraded() != "" {
+			out.Status, out.Reason = "degraded", d.Degraded()
+		}
 		return asJSON(http.StatusOK, out)
 	}
 	out.Status, out.Code = "unavailable", gateway.CodeInternal
