@@ -36,7 +36,7 @@ func WriteHTML(w io.Writer, reports []Report) error {
 		"cause": CauseZH, "leg": legZH, "result": ResultZH, "remedies": remediesZH,
 		"picture": drawing,
 		"time":    func(t time.Time) string { return t.In(gateway.China).Format(time.DateTime) },
-		"nil":     func(a *Amounts) bool { return a == nil },
+		"none":    func(a *Amounts) bool { return a == nil },
 	}).Parse(reportPage)
 	if err != nil {
 		return err
@@ -63,11 +63,15 @@ func drawing(r Report) picture {
 	for _, b := range p.Bars {
 		most = max(most, b.Amount, -b.Amount)
 	}
+	shift := 0 // keeps the product below within 64 bits
+	for most>>shift > 1<<50 {
+		shift++
+	}
 	for i := range p.Bars {
 		b := &p.Bars[i]
 		size := max(b.Amount, -b.Amount)
-		b.Width = max(2, int(size/max(1, most/width)))
-		b.Minus, b.X = b.Amount < 0, 150
+		b.Width = max(2, int((size>>shift)*width/(most>>shift)))
+		b.Minus, b.X = b.Amount < 0, 190
 	}
 	p.Height = max(1, len(p.Bars)) * height
 	return p

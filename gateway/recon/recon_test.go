@@ -309,3 +309,84 @@ func randomDay(w *town, r *rand.Rand) Amounts {
 	}
 	return ours
 }
+
+// An undo whose own number was never learnt is found by its message id, and proposed to be linked.
+func TestUnlinked(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		w := newTown(t)
+		w.all = all
+		a := w.record(plainSale("P1"))
+		w.truth = append(w.truth, a, w.record(sale{infno: "2208", undoOf: &a, adopted: true}))
+		w.add(sale{psn: "P2"})
+		w.truth[2].amounts.Fund++ // makes the centre look into the rows
+		rep := w.run()
+		causes := map[Cause]int{}
+		for _, d := range rep.Differences {
+			causes[d.Cause]++
+			if d.Cause == Unlinked && (string(d.Setl) != w.truth[1].setl || !d.By.zero()) {
+				t.Errorf("%+v", d)
+			}
+		}
+		if len(rep.Differences) != 2 || causes[Unlinked] != 1 || causes[OtherAmount] != 1 || len(rep.Unexplained) > 0 {
+			t.Errorf("%v %+v %+v", all, causes, rep.Unexplained)
+		}
+	}
+}
+
+// The centre speaks of a row of ours that we do not have: that is not passed over.
+func TestRowsNobodyHas(t *testing.T) {
+	ours := []*row{{kind: settles, setl: "S", visit: "V", person: "P", amounts: Amounts{1, 1, 0, 1}}}
+	pairs, alone, lost := match(ours, []resultRow{
+		{setl: "S", visit: "V", person: "P", meaning: gateway.StatementHereMore},
+		{setl: "S", visit: "V", person: "P", meaning: gateway.StatementHereMore},
+		{setl: "T", visit: "V", person: "P", meaning: gateway.StatementHereMore},
+		{setl: "S", visit: "V", person: "P", meaning: gateway.StatementBalanced},
+		{setl: "S", visit: "V", person: "P", meaning: gateway.StatementBalanced},
+	})
+	if pairs[0].theirs == nil || len(alone) != 1 || len(lost) != 3 {
+		t.Errorf("%+v, %d alone, %d lost", pairs[0], len(alone), len(lost))
+	}
+	w := newTown(t)
+	w.add(sale{psn: "P1"})
+	w.truth[0].amounts.Fund++
+	work, err := w.reconciler().begin(context.Background(), hospital, noon)
+	w.must(err)
+	set := &Set{Agency: area, ClrType: "11"}
+	w.must(work.compare(context.Background(), set, work.book.counted(work.day, false), []resultRow{{line: 9, setl: "T", visit: "V", person: "P", meaning: gateway.StatementHereMore}}))
+	work.finish()
+	if len(work.report.Unexplained) == 0 || !strings.Contains(work.report.Unexplained[0].Why, "9") || work.report.Balanced {
+		t.Errorf("%+v", work.report.Unexplained)
+	}
+}
+
+// The other leg: what the HIS was not told, or counts otherwise.
+func TestHISLeg(t *testing.T) {
+	w := newTown(t)
+	ctx := context.Background()
+	put := func(n int, total string, told bool) {
+		key := gateway.RequestKey{System: "his", ID: fmt.Sprint("R", n)}
+		bill := fmt.Sprint("B", n)
+		id, err := w.journal.NextMsgID(ctx, hospital, noon)
+		w.must(err)
+		w.write(gateway.Entry{Request: &gateway.Request{Key: key, Op: "settlement.open", Institution: hospital, Ref: bill, CreatedAt: noon},
+			Bill:   &gateway.Bill{ID: bill, Institution: hospital, System: "his", CreatedAt: noon, Body: []byte(`{"total":"` + total + `"}`)},
+			Record: &gateway.Record{ID: id, Institution: hospital, Infno: "2207", Request: key, Step: "2207#1", Attempt: 1, Bill: bill, CreatedAt: noon, State: gateway.StateSent}})
+		out := fmt.Sprintf(`{"setlinfo":{"setl_id":"S%d","mdtrt_id":"V%d","psn_no":"P","medfee_sumamt":10.00,"fund_pay_sumamt":8.00,"acct_pay":0,"insutype":"310","clr_type":"11"}}`, n, n)
+		w.write(gateway.Entry{Append: &gateway.Append{ID: id, Version: 1, Event: gateway.Event{Kind: gateway.EventDone, At: noon, Data: []byte(out)}},
+			Answer: &gateway.Answer{Key: key, Body: []byte(`{}`), At: noon}})
+		if told {
+			w.journal.Told(key, noon)
+		}
+		w.truth = append(w.truth, truth{setl: fmt.Sprint("S", n), visit: fmt.Sprint("V", n), psn: "P", msgid: string(id), insutype: "310", clr: "11", day: dayOf(noon), amounts: Amounts{1000, 800, 0, 1}})
+	}
+	put(1, "10.00", true)
+	put(2, "10.00", false)
+	put(3, "10.01", true)
+	rep := w.run()
+	if rep.Balanced || len(rep.Differences) != 2 || !rep.Centre.Difference.zero() || !rep.HIS.Unexplained.zero() || rep.HIS.Difference != (Amounts{Total: -999, Count: -1}) {
+		t.Fatalf("%+v %+v", rep.HIS, rep.Differences)
+	}
+	if a, b := rep.Differences[0], rep.Differences[1]; a.Cause != NotTold || a.Bill != "B2" || b.Cause != OtherAmount || b.By.Total != 1 || b.Bill != "B3" {
+		t.Errorf("%+v %+v", a, b)
+	}
+}
