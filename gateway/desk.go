@@ -120,6 +120,7 @@ type Fee struct {
 	Approved   string `json:"hosp_appr_flag,omitempty"` // default "1"
 	Circulated string `json:"rx_circ_flag,omitempty"`   // default "0"
 	RxNo       string `json:"rxno,omitempty"`
+	RefundOf   string `json:"refund_of,omitempty"` // of a stay: the id of the row this one takes back (init_feedetl_sn)
 	// Extra holds further members of the 2204 row by their own names.
 	Extra map[string]any `json:"extra,omitempty"`
 }

@@ -20,6 +20,9 @@ type Region struct {
 	FundIncludesAccount bool `yaml:"fund_includes_account"`
 	// SignIn: transactions need a sign_no from 9001.
 	SignIn bool `yaml:"sign_in"`
+	// SettleBeforeDischarge: a stay is settled (2303, 2304) before its discharge is registered
+	// (2402); otherwise the other way round.
+	SettleBeforeDischarge bool `yaml:"settle_before_discharge"`
 	// TreatmentCheck: 2001 is called before a visit is registered.
 	TreatmentCheck bool `yaml:"treatment_check"`
 	// NothingToUndo lists parts of err_msg that mean an undo had nothing to do: infno -> texts.

@@ -63,3 +63,48 @@ func TestPartialRefundOverAKill(t *testing.T) {
 		})
 	}
 }
+
+// A stay at the real program and the real simulator: admitted, charged, discharged, settled, settled
+// anew, taken back.
+func TestStayAtTheSimulator(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("")
+	bill, _ := standardBill("S", "999999198503120018", "测试甲")
+	doctor, department := bill.Visit.Doctor, bill.Visit.Department
+	operation := gateway.Coded{Code: "00.1", Name: "测试手术"}
+	day := bill.Visit.Begin
+	var stay gateway.Stay
+	do := func(path string, body any, status int, want gateway.StayState) {
+		t.Helper()
+		if got, answer := s.post("/api/v1/stays"+path, body, &stay); got != status || stay.State != want {
+			t.Fatalf("%s: %d %s, want %d %s", path, got, answer, status, want)
+		}
+	}
+	do("", gateway.AdmitStay{RequestID: "A", Operator: bill.Operator, Credential: bill.Credential, Diagnoses: bill.Diagnoses, Visit: gateway.StayInfo{
+		Number: "ZY-1", MedType: "21", Begin: day, Doctor: doctor, Department: department, Bed: "01", Operation: operation}}, 201, gateway.StayIn)
+	at := "/" + stay.ID
+	do(at+"/fees", gateway.ChargeStay{RequestID: "F", Operator: bill.Operator, Fees: bill.Fees}, 200, gateway.StayIn)
+	if stay.Charged != bill.Total {
+		t.Errorf("charged %s, want %s", stay.Charged, bill.Total)
+	}
+	do(at+"/discharge", gateway.DischargeStay{RequestID: "D", Operator: bill.Operator, End: day, Department: department, Way: "1",
+		Diagnoses: bill.Diagnoses, Operation: operation}, 200, gateway.StayDischarged)
+	s.inject(`{"infno":"2304","kind":"never-answer","commit":true,"times":1}`)
+	settle := gateway.SettleStay{RequestID: "E", Operator: bill.Operator, Credential: &bill.Credential}
+	s.eventually("the stay is settled", func() bool {
+		status, _ := s.post("/api/v1/stays"+at+"/settle", settle, &stay)
+		return status == 200
+	})
+	if stay.State != gateway.StaySettled || stay.Amounts.Total != bill.Total || s.atCentre(string(stay.Visit)) != 1 {
+		t.Errorf("settled: %+v %+v", stay, stay.Amounts)
+	}
+	do(at+"/refund", gateway.RefundStay{RequestID: "X1", Operator: bill.Operator}, 200, gateway.StayDischarged)
+	settle.RequestID = "E2"
+	do(at+"/settle", settle, 200, gateway.StaySettled)
+	s.ledger()
+	do(at+"/refund", gateway.RefundStay{RequestID: "X2", Operator: bill.Operator, To: "admission"}, 200, gateway.StayCancelled)
+	s.ledger()
+	s.gw.kill()
+	s.fsck()
+}

@@ -108,18 +108,7 @@ func checkBill(r *gateway.OpenSettlement) []check.Finding {
 	b.coded("/visit/doctor", v.Doctor)
 	b.coded("/visit/department", v.Department)
 	b.need("/visit/caty", v.Caty)
-	if len(r.Diagnoses) == 0 {
-		b.add(CodeDiagnoses, "/diagnoses", ">=1")
-	}
-	for i, g := range r.Diagnoses {
-		at := "/diagnoses/" + strconv.Itoa(i)
-		b.need(at+"/type", g.Type)
-		b.need(at+"/code", g.Code)
-		b.need(at+"/name", g.Name)
-		b.need(at+"/department", g.Department)
-		b.coded(at+"/doctor", g.Doctor)
-		b.when(at+"/time", g.Time)
-	}
+	b.diagnoses(r.Diagnoses)
 	b.fees(r)
 	return b.found
 }
@@ -143,6 +132,9 @@ func (b *billCheck) fees(r *gateway.OpenSettlement) {
 			b.add(CodeFeeDuplicate, at+"/id", fmt.Sprintf("/fees/%d/id", first))
 		}
 		seen[f.ID] = i
+		if f.RefundOf != "" {
+			b.add(CodeNotListed, at+"/refund_of", "")
+		}
 		amount, ok := b.fee(at, f)
 		if !ok {
 			whole = false
@@ -182,8 +174,8 @@ func (b *billCheck) fee(at string, f *gateway.Fee) (money.Fen, bool) {
 	quantity, errQ := money.ParseDecimal(f.Quantity, 4)
 	if errQ != nil {
 		b.amount(errQ, at+"/quantity", f.Quantity, "16,4")
-	} else if quantity.Coef <= 0 {
-		b.add(check.CodeAmountRange, at+"/quantity", ">0")
+	} else if quantity.Coef == 0 || quantity.Coef < 0 != (f.RefundOf != "") {
+		b.add(check.CodeAmountRange, at+"/quantity", quantityRule(f))
 	}
 	price, errP := money.ParseDecimal(f.Price, 6)
 	if errP != nil {
@@ -202,6 +194,13 @@ func (b *billCheck) fee(at string, f *gateway.Fee) (money.Fen, bool) {
 		b.add(CodeFeeAmount, at+"/amount", "= quantity × price")
 	}
 	return amount, true
+}
+
+func quantityRule(f *gateway.Fee) string {
+	if f.RefundOf != "" {
+		return "<0"
+	}
+	return ">0"
 }
 
 // amount words a number that could not be read.

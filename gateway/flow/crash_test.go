@@ -41,6 +41,7 @@ func (d *death) hook(point string) error {
 type patient struct {
 	b      *bench
 	deaths []*death
+	last   string // why a life ended early
 }
 
 func (p *patient) arm() {

@@ -326,22 +326,57 @@ func (q question) undo() (Action, bool) {
 	}
 	input := object{}
 	for _, n := range undo.Input {
-		if n.Name == "" || n.Repeat || n.Parent != "" {
+		if n.Name == "" || n.Parent != "" {
 			return Action{}, false
 		}
-		body := object{}
-		for _, f := range n.Fields {
-			v := text(member(q.input, q.tx.Input, f.Code))
-			switch {
-			case v != "" && v != catalog.Redacted:
-				body[f.Code] = v
-			case f.Required == catalog.Always:
+		if !n.Repeat {
+			body, ok := undoBody(n, func(code string) any { return member(q.input, q.tx.Input, code) })
+			if !ok {
 				return Action{}, false
 			}
+			input[n.Name] = body
+			continue
 		}
-		input[n.Name] = body
+		list, ok := q.undoRows(n)
+		if !ok {
+			return Action{}, false
+		}
+		input[n.Name] = list
 	}
 	return Action{Do: DoUndo, Infno: undo.Infno, Input: input}, true
+}
+
+// undoRows is a list of an undo: one row for each row of the list that was sent.
+func (q question) undoRows(n catalog.Node) ([]any, bool) {
+	var list []any
+	for _, sent := range q.tx.Input {
+		if !sent.Repeat {
+			continue
+		}
+		for _, r := range rows(q.input, sent.Name) {
+			body, ok := undoBody(n, func(code string) any { return r[code] })
+			if !ok {
+				return nil, false
+			}
+			list = append(list, body)
+		}
+	}
+	return list, len(list) > 0
+}
+
+// undoBody takes the members of an undo's node; false when a required one is not there.
+func undoBody(n catalog.Node, value func(code string) any) (object, bool) {
+	body := object{}
+	for _, f := range n.Fields {
+		v := text(value(f.Code))
+		switch {
+		case v != "" && v != catalog.Redacted:
+			body[f.Code] = v
+		case f.Required == catalog.Always:
+			return nil, false
+		}
+	}
+	return body, true
 }
 
 // found looks for the record in the reply to a question: a row in which every member of Match has

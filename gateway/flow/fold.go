@@ -21,6 +21,16 @@ const (
 	stepRefund   = "2208"
 	stepUndoFees = "2205"
 	stepUndoReg  = "2202"
+
+	stepAdmit      = "2401"
+	stepCharge     = "2301"
+	stepLeave      = "2402"
+	stepStayTrial  = "2303"
+	stepStaySettle = "2304"
+	stepStayRefund = "2305"
+	stepUndoLeave  = "2405"
+	stepUndoCharge = "2302"
+	stepUndoAdmit  = "2404"
 )
 
 // stepNames are for people.
@@ -28,6 +38,9 @@ var stepNames = map[string]string{
 	stepPerson: "人员信息获取", stepTreat: "待遇检查", stepRegister: "门诊挂号", stepVisit: "就诊信息上传",
 	stepFees: "费用明细上传", stepTrial: "预结算", stepSettle: "结算", stepRefund: "结算撤销",
 	stepUndoFees: "费用明细撤销", stepUndoReg: "挂号撤销", stepReverse: "冲正",
+	stepAdmit: "入院办理", stepCharge: "住院费用上传", stepLeave: "出院办理", stepStayTrial: "住院预结算",
+	stepStaySettle: "住院结算", stepStayRefund: "住院结算撤销", stepUndoLeave: "出院撤销",
+	stepUndoCharge: "住院费用撤销", stepUndoAdmit: "入院撤销",
 }
 
 // stepName names a step: its kind, its number among its kind and its round, where that is not 0.
@@ -112,6 +125,8 @@ func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
 		case stepRefund:
 			refunded[roundOf(rec)] = true
 			s.forgetDenied(roundOf(rec), stepUndoFees, stepUndoReg)
+		default:
+			s.foldStay(base, rec)
 		}
 	}
 	s.follow(refunded)

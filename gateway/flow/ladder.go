@@ -19,6 +19,7 @@ type climb struct {
 	body     *gateway.OpenSettlement // what of it is settled in the round that counts
 	cred     *gateway.Credential     // nil when nobody has it
 	key      gateway.RequestKey      // the HIS request that is answered
+	digest   [32]byte
 	operator gateway.Operator
 	stand    stand
 	marks    marks

@@ -17,7 +17,7 @@ func (d *Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	b, err := d.owned(ctx, t.name(), c, r.ID)
+	b, err := d.owned(ctx, t.name(), c, r.ID, billLetter)
 	if err != nil {
 		return gateway.Settlement{}, err
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/money"
 )
 
 const (
+	billLetter = 'B' // a bill's id begins with it
+
 	opOpen    = "settlement.open"
 	opConfirm = "settlement.confirm"
 	opRefund  = "settlement.refund"
@@ -26,7 +29,10 @@ type task struct {
 	inst   *gateway.Institution
 }
 
-func (t task) name() string { return "flow." + t.op[len("settlement."):] }
+func (t task) name() string {
+	_, what, _ := strings.Cut(t.op, ".")
+	return "flow." + what
+}
 
 // run works on a task, alone for its request and for its bill.
 func (d *Desk) run(ctx context.Context, t task, fn func(context.Context) (gateway.Settlement, error)) (gateway.Settlement, error) {
@@ -88,7 +94,7 @@ func (d *Desk) newTask(op string, c gateway.Caller, id string, o gateway.Operato
 }
 
 func (d *Desk) opening(ctx context.Context, t task, r *gateway.OpenSettlement) (gateway.Settlement, error) {
-	req, err := d.accept(ctx, t, r)
+	req, err := d.acceptBill(ctx, t, billLetter, func() ([]byte, error) { return keptBill(*r) })
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
@@ -142,8 +148,8 @@ func (d *Desk) overtaken(ctx context.Context, c *climb) (gateway.Settlement, err
 	return s, err
 }
 
-// accept gives the request of an opening, new or known; its Ref is the bill.
-func (d *Desk) accept(ctx context.Context, t task, r *gateway.OpenSettlement) (gateway.Request, error) {
+// acceptBill gives the request of an opening, new or known; its Ref is the bill.
+func (d *Desk) acceptBill(ctx context.Context, t task, letter byte, kept func() ([]byte, error)) (gateway.Request, error) {
 	known, err := d.known(ctx, t)
 	if err != nil || known != nil {
 		return deref(known), err
@@ -153,11 +159,11 @@ func (d *Desk) accept(ctx context.Context, t task, r *gateway.OpenSettlement) (g
 	if err != nil {
 		return gateway.Request{}, storage(t.name(), err)
 	}
-	body, err := keptBill(*r)
+	body, err := kept()
 	if err != nil {
 		return gateway.Request{}, internalError(t.name(), err)
 	}
-	bill := gateway.Bill{ID: "B" + string(id), Institution: t.inst.Code, System: t.key.System, CreatedAt: now, Body: body}
+	bill := gateway.Bill{ID: string(letter) + string(id), Institution: t.inst.Code, System: t.key.System, CreatedAt: now, Body: body}
 	req := gateway.Request{Key: t.key, Digest: t.digest, Op: t.op, Institution: t.inst.Code, Ref: bill.ID, CreatedAt: now}
 	existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: &req, Bill: &bill})
 	if err != nil {
@@ -200,7 +206,7 @@ func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error)
 	if inst == nil {
 		return nil, &gateway.Error{Code: gateway.CodeInstitution, Op: t.name()}
 	}
-	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, operator: t.oper}
+	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, digest: t.digest, operator: t.oper}
 	if c.asked, err = billBody(b); err != nil {
 		return nil, err
 	}
@@ -215,7 +221,10 @@ func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error)
 }
 
 // owned checks that a bill is the caller's; another's is not found.
-func (d *Desk) owned(ctx context.Context, op string, c gateway.Caller, id string) (gateway.Bill, error) {
+func (d *Desk) owned(ctx context.Context, op string, c gateway.Caller, id string, letter byte) (gateway.Bill, error) {
+	if id == "" || id[0] != letter {
+		return gateway.Bill{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op}
+	}
 	b, err := d.opt.Journal.Bill(ctx, id)
 	if err != nil {
 		return b, storage(op, err)
@@ -233,7 +242,7 @@ func (d *Desk) ConfirmSettlement(ctx context.Context, c gateway.Caller, r gatewa
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	b, err := d.owned(ctx, t.name(), c, r.ID)
+	b, err := d.owned(ctx, t.name(), c, r.ID, billLetter)
 	if err != nil {
 		return gateway.Settlement{}, err
 	}

@@ -16,6 +16,7 @@ import (
 type stored struct {
 	Record     ident.MsgID         `json:"record,omitempty"`
 	Settlement *gateway.Settlement `json:"settlement,omitempty"`
+	Stay       *gateway.Stay       `json:"stay,omitempty"`
 	Error      *storedError        `json:"error,omitempty"`
 }
 
@@ -31,24 +32,40 @@ type storedError struct {
 
 // storedAnswer reads a settlement's answer back. What can not be read is an error of ours.
 func storedAnswer(b []byte) (gateway.Settlement, error) {
+	a, err := readStored(b)
+	if a.Settlement != nil {
+		return *a.Settlement, err
+	}
+	return gateway.Settlement{}, err
+}
+
+// storedStay reads a stay's answer back.
+func storedStay(b []byte) (gateway.Stay, error) {
+	a, err := readStored(b)
+	if a.Stay != nil {
+		return *a.Stay, err
+	}
+	return gateway.Stay{}, err
+}
+
+func readStored(b []byte) (stored, error) {
 	var a stored
 	if err := json.Unmarshal(b, &a); err != nil {
-		return gateway.Settlement{}, internalError("flow.answer", err)
-	}
-	var s gateway.Settlement
-	if a.Settlement != nil {
-		s = *a.Settlement
+		return a, internalError("flow.answer", err)
 	}
 	if e := a.Error; e != nil {
-		return s, &gateway.Error{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
+		return a, &gateway.Error{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
 	}
-	return s, nil
+	return a, nil
 }
 
 // store makes the final answer of a request durable. That it could not be stored does not change
 // it: the same request finds the same records again.
 func (d *Desk) store(ctx context.Context, key gateway.RequestKey, s gateway.Settlement, fail error) {
-	a := stored{Settlement: &s}
+	d.keep(ctx, key, s.ID, stored{Settlement: &s}, fail)
+}
+
+func (d *Desk) keep(ctx context.Context, key gateway.RequestKey, bill string, a stored, fail error) {
 	var e *gateway.Error
 	if errors.As(fail, &e) {
 		a.Error = &storedError{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
@@ -58,7 +75,7 @@ func (d *Desk) store(ctx context.Context, key gateway.RequestKey, s gateway.Sett
 		_, err = d.opt.Journal.Write(ctx, gateway.Entry{Answer: &gateway.Answer{Key: key, Body: body, At: d.opt.Clock.Now()}})
 	}
 	if err != nil {
-		d.log.Error("answer not stored", "bill", s.ID, "err", err.Error())
+		d.log.Error("answer not stored", "bill", bill, "err", err.Error())
 	}
 }
 

@@ -55,6 +55,7 @@ type town struct {
 type townVisit struct {
 	id, person, number string
 	cancelled          bool
+	stay, left         bool
 	rows               map[string]money.Fen
 	batch              map[string]string
 }
@@ -190,6 +191,8 @@ func (w *town) do(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAn
 		return gatewaytest.Done(object{"mdtrtinfo": list})
 	case "5203":
 		return w.lookUp(data)
+	case "2401", "2301", "2302", "2402", "2405", "2404", "2303", "2304", "2305", "5303":
+		return w.doStay(n, id, input)
 	}
 	return gatewaytest.Done(nil)
 }
@@ -350,6 +353,7 @@ func strictRegion() *gateway.Region {
 		Code: "test", NotFound: []string{"未查询到"}, SignExpired: []string{"签到已失效"},
 		NothingToUndo: map[ident.Infno][]string{
 			"2208": {"该笔结算已撤销"}, "2205": {"未查询到任何有效相关的记录"}, "2202": {"挂号已撤销"},
+			"2305": {"该笔结算已撤销"}, "2302": {"未查询到任何有效相关的记录"}, "2404": {"该住院登记已撤销"}, "2405": {"未办理出院，无需撤销"},
 		},
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Settlement implements gateway.Desk: the live view, made from the records.
 func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gateway.Settlement, error) {
-	_, err := d.owned(ctx, "flow.settlement", c, id)
+	_, err := d.owned(ctx, "flow.settlement", c, id, billLetter)
 	if err != nil {
 		return gateway.Settlement{}, err
 	}

@@ -23,6 +23,12 @@ const (
 	OpConfirm     Op = "settlement.confirm"
 	OpRefund      Op = "settlement.refund"
 	OpSettlement  Op = "settlement"
+	OpAdmit       Op = "stay.admit"
+	OpCharge      Op = "stay.charge"
+	OpDischarge   Op = "stay.discharge"
+	OpStaySettle  Op = "stay.settle"
+	OpStayRefund  Op = "stay.refund"
+	OpStay        Op = "stay"
 )
 
 // At is when everything happens at a Desk.
@@ -90,6 +96,8 @@ func (d *Desk) put(thing any) {
 	case gateway.Transaction:
 		d.things[string(x.ID)] = x
 	case gateway.Settlement:
+		d.things[x.ID] = x
+	case gateway.Stay:
 		d.things[x.ID] = x
 	}
 }
@@ -200,11 +208,15 @@ func (d *Desk) usual(op Op, n int, request any) (any, error) {
 	case gateway.RefundSettlement:
 		return Settlement(r.RequestID, r.ID, gateway.BillRefunded), nil
 	}
+	if s, ok := usualStay(n, request); ok {
+		return s, nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	thing := d.things[request.(string)]
 	_, isBill := thing.(gateway.Settlement)
-	if thing == nil || isBill != (op == OpSettlement) {
+	_, isStay := thing.(gateway.Stay)
+	if thing == nil || isBill != (op == OpSettlement) || isStay != (op == OpStay) {
 		return nil, &gateway.Error{Code: gateway.CodeNotFound, Op: "histest"}
 	}
 	return thing, nil

@@ -55,6 +55,7 @@ func Suite(t *testing.T, open func(t *testing.T, desk gateway.Desk) Target) {
 	t.Run("Idempotency", s.idempotency)
 	t.Run("ThreeValues", s.threeValues)
 	t.Run("Settling", s.settling)
+	t.Run("Stay", s.stay)
 	t.Run("Told", s.told)
 	t.Run("Literals", s.literals)
 	t.Run("BadInput", s.badInput)

@@ -14,6 +14,9 @@
 //	POST /api/v1/settlements/{id}/confirm    settle it
 //	POST /api/v1/settlements/{id}/refund     undo it
 //	GET  /api/v1/settlements/{id}            where it stands
+//	POST /api/v1/stays                       an admission: 201
+//	POST /api/v1/stays/{id}/fees, /discharge, /settle, /refund
+//	GET  /api/v1/stays/{id}                  where it stands
 //	GET  /api/v1/errors                      every error code with its words
 //	GET  /openapi.json                       this interface, OpenAPI 3.1
 //	GET  /healthz                            200 or 503 with the reason's code

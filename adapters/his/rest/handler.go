@@ -21,6 +21,7 @@ type Handler struct {
 	opening  *bind.Binder[gateway.OpenSettlement]
 	confirm  *bind.Binder[gateway.ConfirmSettlement]
 	refund   *bind.Binder[gateway.RefundSettlement]
+	stay     wardBinders
 }
 
 // Rules of the desk's structs that their tags do not say.
@@ -64,6 +65,12 @@ func New(o Options) (*Handler, error) {
 	api.POST("/settlements/:id/confirm", h.guarded(h.postConfirm))
 	api.POST("/settlements/:id/refund", h.guarded(h.postRefund))
 	api.GET("/settlements/:id", h.guarded(h.getSettlement))
+	api.POST("/stays", h.guarded(h.postStay))
+	api.POST("/stays/:id/fees", h.guarded(h.postCharge))
+	api.POST("/stays/:id/discharge", h.guarded(h.postDischarge))
+	api.POST("/stays/:id/settle", h.guarded(h.postStaySettle))
+	api.POST("/stays/:id/refund", h.guarded(h.postStayRefund))
+	api.GET("/stays/:id", h.guarded(h.getStay))
 	h.engine = e
 	return h, nil
 }
@@ -89,9 +96,12 @@ func (h *Handler) bindings() (err error) {
 	}); err != nil {
 		return err
 	}
-	h.refund, err = bind.New[gateway.RefundSettlement](bind.Rules{
+	if h.refund, err = bind.New[gateway.RefundSettlement](bind.Rules{
 		Optional: optional("RefundSettlement.request_id"), MaxText: operatorText,
-	})
+	}); err != nil {
+		return err
+	}
+	h.stay, err = newWardBinders()
 	return err
 }
 

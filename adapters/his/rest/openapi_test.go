@@ -32,6 +32,13 @@ var described = map[string]reflect.Type{
 	"ConfirmSettlement": reflect.TypeFor[gateway.ConfirmSettlement](),
 	"RefundSettlement":  reflect.TypeFor[gateway.RefundSettlement](),
 	"Settlement":        reflect.TypeFor[gateway.Settlement](),
+	"StayInfo":          reflect.TypeFor[gateway.StayInfo](),
+	"AdmitStay":         reflect.TypeFor[gateway.AdmitStay](),
+	"ChargeStay":        reflect.TypeFor[gateway.ChargeStay](),
+	"DischargeStay":     reflect.TypeFor[gateway.DischargeStay](),
+	"SettleStay":        reflect.TypeFor[gateway.SettleStay](),
+	"RefundStay":        reflect.TypeFor[gateway.RefundStay](),
+	"Stay":              reflect.TypeFor[gateway.Stay](),
 	"Amounts":           reflect.TypeFor[gateway.Amounts](),
 	"FundPart":          reflect.TypeFor[gateway.FundPart](),
 	"Step":              reflect.TypeFor[gateway.Step](),
@@ -234,6 +241,8 @@ func TestEnumsAreComplete(t *testing.T) {
 			string(gateway.StateUnknown), string(gateway.StateReversed), string(gateway.StateAbsent), string(gateway.StateParked)},
 		"BillState": {string(gateway.BillOpening), string(gateway.BillPresettled), string(gateway.BillSettling), string(gateway.BillSettled),
 			string(gateway.BillRefunding), string(gateway.BillResettling), string(gateway.BillRefunded), string(gateway.BillCancelled), string(gateway.BillFailed)},
+		"StayState": {string(gateway.StayAdmitting), string(gateway.StayIn), string(gateway.StayDischarged), string(gateway.StaySettling),
+			string(gateway.StaySettled), string(gateway.StayRefunding), string(gateway.StayCancelled), string(gateway.StayFailed)},
 		"Owner": {string(gateway.OwnerHIS), string(gateway.OwnerDesk), string(gateway.OwnerOperator), string(gateway.OwnerCentre)},
 	} {
 		slices.Sort(want)
@@ -281,6 +290,11 @@ func TestRequestsAreJudgedAsDescribed(t *testing.T) {
 		"/api/v1/settlements":              func(v any) []check.Finding { _, f := h.opening.Bind(v); return f },
 		"/api/v1/settlements/{id}/confirm": func(v any) []check.Finding { _, f := h.confirm.Bind(v); return f },
 		"/api/v1/settlements/{id}/refund":  func(v any) []check.Finding { _, f := h.refund.Bind(v); return f },
+		"/api/v1/stays":                    func(v any) []check.Finding { _, f := h.stay.admit.Bind(v); return f },
+		"/api/v1/stays/{id}/fees":          func(v any) []check.Finding { _, f := h.stay.charge.Bind(v); return f },
+		"/api/v1/stays/{id}/discharge":     func(v any) []check.Finding { _, f := h.stay.discharge.Bind(v); return f },
+		"/api/v1/stays/{id}/settle":        func(v any) []check.Finding { _, f := h.stay.settle.Bind(v); return f },
+		"/api/v1/stays/{id}/refund":        func(v any) []check.Finding { _, f := h.stay.refund.Bind(v); return f },
 	} {
 		content := at(doc, "paths", path, "post", "requestBody", "content", "application/json")
 		schema, example := at(content, "schema"), at(content, "example")

@@ -123,7 +123,7 @@ func (k *call) known(err error) *gateway.Error {
 func sentence(words, colon string, e *gateway.Error, of func(check.Finding) string) string {
 	words = strings.TrimRight(words, ".")
 	switch {
-	case e.Code == gateway.CodeCentreRefused && e.Detail != "":
+	case (e.Code == gateway.CodeCentreRefused || e.Code == gateway.CodeRestUnsettled) && e.Detail != "":
 		return words + colon + e.Detail
 	case len(e.Findings) > 0 && of(e.Findings[0]) != "":
 		f := e.Findings[0]

@@ -86,6 +86,12 @@ var routes = map[histest.Op]struct{ method, before, after string }{
 	histest.OpConfirm:     {"POST", "/api/v1/settlements/", "/confirm"},
 	histest.OpRefund:      {"POST", "/api/v1/settlements/", "/refund"},
 	histest.OpSettlement:  {"GET", "/api/v1/settlements/", ""},
+	histest.OpAdmit:       {"POST", "/api/v1/stays", ""},
+	histest.OpCharge:      {"POST", "/api/v1/stays/", "/fees"},
+	histest.OpDischarge:   {"POST", "/api/v1/stays/", "/discharge"},
+	histest.OpStaySettle:  {"POST", "/api/v1/stays/", "/settle"},
+	histest.OpStayRefund:  {"POST", "/api/v1/stays/", "/refund"},
+	histest.OpStay:        {"GET", "/api/v1/stays/", ""},
 }
 
 // target is the handler as the suite sees it.
@@ -110,7 +116,7 @@ func read(t *testing.T, method string, w *httptest.ResponseRecorder) histest.Ans
 		p := problem(t, w)
 		a.Code, a.Path, a.Rule, a.Findings, a.Detail = p.Code, p.Path, p.Rule, p.Findings, p.Detail
 		a.Outcome = histest.OutcomeOf(p.Code)
-		for _, prefix := range []string{"/api/v1/transactions/", "/api/v1/settlements/"} {
+		for _, prefix := range []string{"/api/v1/transactions/", "/api/v1/settlements/", "/api/v1/stays/"} {
 			if id, ok := bytes.CutPrefix([]byte(p.Instance), []byte(prefix)); ok {
 				a.ID = string(id)
 			}
@@ -139,8 +145,11 @@ func read(t *testing.T, method string, w *httptest.ResponseRecorder) histest.Ans
 	return a
 }
 
-// routePrefix tells a settlement from a transaction by what only the former has.
+// routePrefix tells a stay, a settlement and a transaction apart by what only the former have.
 func routePrefix(raw []byte) string {
+	if bytes.Contains(raw, []byte(`"charged"`)) {
+		return "/api/v1/stays/"
+	}
 	if bytes.Contains(raw, []byte(`"outcome_unknown"`)) {
 		return "/api/v1/settlements/"
 	}

@@ -1,0 +1,146 @@
+package flow
+
+import (
+	"strings"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/money"
+)
+
+// foldStay takes a step of a stay that took effect. Rows or a discharge that came after a trial make
+// it worthless. A step of the rows of one request is named after it ("2301#1:3f…"); 2302 of the same
+// name takes back what it uploaded, 2302#1 everything.
+func (s *stand) foldStay(base string, rec gateway.Record) {
+	if standingOf(rec) != stands && !isUndoOfStay(base) {
+		return
+	}
+	switch base {
+	case stepCharge, stepLeave:
+		s.void(anyRound, stepStayTrial)
+	case stepUndoCharge:
+		s.void(anyRound, stepStayTrial)
+		switch {
+		case strings.HasPrefix(rec.Step, stepUndo): // of a record that is reversed by it
+		case strings.Contains(rec.Step, ":"):
+			delete(s.last, stepCharge+strings.TrimPrefix(rec.Step, stepUndoCharge))
+		default:
+			s.void(anyRound, stepCharge)
+		}
+	case stepUndoLeave:
+		s.void(anyRound, stepLeave, stepStayTrial)
+	case stepStayRefund:
+		s.void(anyRound, stepStayTrial, stepStaySettle)
+	case stepUndoAdmit:
+		s.void(anyRound, stepAdmit)
+		s.undone = true
+	}
+}
+
+func isUndoOfStay(base string) bool {
+	switch base {
+	case stepUndoCharge, stepUndoLeave, stepStayRefund, stepUndoAdmit:
+		return true
+	}
+	return false
+}
+
+// stayState is the state of a stay; a pure function of its records and marks.
+func stayState(s stand, m marks) gateway.StayState {
+	switch {
+	case s.undone:
+		return gateway.StayCancelled
+	case s.is(stepStayRefund, pending), s.is(stepUndoLeave, pending), s.is(stepUndoAdmit, pending), s.is(stepUndoCharge, pending):
+		return gateway.StayRefunding
+	case s.is(stepStaySettle, stands):
+		return gateway.StaySettled
+	case s.is(stepStaySettle, pending):
+		return gateway.StaySettling
+	case s.is(stepLeave, stands):
+		return gateway.StayDischarged
+	case s.is(stepAdmit, stands):
+		return gateway.StayIn
+	case m.dead, s.any(stepPerson, denied), s.any(stepTreat, denied), s.any(stepAdmit, denied):
+		return gateway.StayFailed
+	}
+	return gateway.StayAdmitting
+}
+
+// charges is what the centre holds of a stay: the sum of the rows and how it split them, in the
+// order of splitMembers.
+type charges struct {
+	rows  int
+	total money.Fen
+	split [4]money.Fen
+}
+
+// rowMembers are the split of one row, in the order of splitMembers.
+var rowMembers = [4]string{"fulamt_ownpay_amt", "overlmt_amt", "preselfpay_amt", "inscp_scp_amt"}
+
+func (s *stand) charged() charges {
+	var c charges
+	for _, rec := range s.last {
+		if baseOf(rec) != stepCharge || standingOf(rec) != stands {
+			continue
+		}
+		for _, r := range rows(read(rec.Output), "result") {
+			c.rows++
+			c.total += fenIn(r, "det_item_fee_sumamt")
+			for i, name := range rowMembers {
+				c.split[i] += fenIn(r, name)
+			}
+		}
+	}
+	return c
+}
+
+// fenIn is an amount of a reply, 0 when there is none.
+func fenIn(o object, name string) money.Fen {
+	f, err := money.ParseReply(text(o[name]))
+	if err != nil {
+		return 0
+	}
+	return f
+}
+
+// stayView is how a stay stands, for the HIS.
+func (c *climb) stayView() gateway.Stay {
+	sum := c.stand.charged()
+	s := gateway.Stay{
+		ID: c.bill.ID, RequestID: c.asked.RequestID, State: stayState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0,
+		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Charged: sum.total.String(), Rows: sum.rows,
+		Steps: []gateway.Step{}, Warnings: c.warnings,
+	}
+	for _, rec := range c.stand.steps {
+		s.Steps = append(s.Steps, gateway.Step{
+			Infno: rec.Infno, Name: stepNames[baseOf(rec)], MsgID: rec.ID, State: rec.State, Cause: rec.Cause, At: rec.CreatedAt,
+		})
+	}
+	if s.State == gateway.StayFailed {
+		if rec, ok := c.stand.lastDenied(false); ok {
+			s.Message = refused(rec).ErrMsg
+		}
+	}
+	for _, base := range []string{stepStaySettle, stepStayTrial} {
+		rec, ok := c.stand.get(c.stand.name(base))
+		if !ok || standingOf(rec) == free || standingOf(rec) == denied {
+			continue
+		}
+		if base == stepStaySettle {
+			s.MsgID = rec.ID
+		}
+		if standingOf(rec) != stands {
+			continue
+		}
+		out := read(rec.Output)
+		info := row(out, "setlinfo")
+		s.Amounts, s.SettlementID, s.SettledAt = amountsOf(info), ident.Settlement(text(info["setl_id"])), text(info["setl_time"])
+		for _, f := range rows(out, "setldetail") {
+			s.Funds = append(s.Funds, gateway.FundPart{
+				Type: text(f["fund_pay_type"]), Name: text(f["fund_pay_type_name"]), Amount: fenText(f["fund_payamt"]),
+			})
+		}
+		break
+	}
+	return s
+}

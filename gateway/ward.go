@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/ident"
+)
+
+// Ward is what a HIS adapter may ask about patients in hospital. The rules are those of Desk: what
+// takes a RequestID is idempotent, errors are *Error.
+type Ward interface {
+	// AdmitStay finds the person and registers the admission (1101, 2401).
+	AdmitStay(ctx context.Context, c Caller, r AdmitStay) (Stay, error)
+	// ChargeStay uploads fee rows (2301, at most 100 a call): all of them, or none when one is refused.
+	ChargeStay(ctx context.Context, c Caller, r ChargeStay) (Stay, error)
+	// DischargeStay registers the discharge (2402).
+	DischargeStay(ctx context.Context, c Caller, r DischargeStay) (Stay, error)
+	// SettleStay makes the trial settlement and, unless only that is wanted, settles (2303, 2304).
+	SettleStay(ctx context.Context, c Caller, r SettleStay) (Stay, error)
+	// RefundStay takes back, as far as To says (2305, 2405, 2302, 2404).
+	RefundStay(ctx context.Context, c Caller, r RefundStay) (Stay, error)
+	// Stay tells where a stay stands.
+	Stay(ctx context.Context, c Caller, id string) (Stay, error)
+}
+
+// StayInfo is what 2401 needs to know.
+type StayInfo struct {
+	Number     string `json:"number"` // ipt_no, the hospital's own number
+	RecordNo   string `json:"medrcdno,omitempty"`
+	MedType    string `json:"med_type"`
+	Begin      string `json:"begin"` // yyyy-MM-dd HH:mm:ss
+	Doctor     Coded  `json:"doctor"`
+	Department Coded  `json:"department"`
+	Bed        string `json:"bed"`
+	Complaint  string `json:"complaint,omitempty"`
+	Disease    Coded  `json:"disease,omitzero"`
+	Operation  Coded  `json:"operation,omitzero"` // oprn_oprt_code
+}
+
+// AdmitStay is an admission. The first diagnosis is the main one.
+type AdmitStay struct {
+	RequestID   string            `json:"request_id"`
+	Institution ident.Institution `json:"institution,omitempty"`
+	Operator    Operator          `json:"operator"`
+	Credential  Credential        `json:"credential"`
+	Insutype    string            `json:"insutype,omitempty"`
+	Visit       StayInfo          `json:"visit"`
+	Diagnoses   []Diagnosis       `json:"diagnoses"`
+}
+
+// ChargeStay hands in fee rows. A row with RefundOf takes back an earlier row of that id: its
+// quantity and amount are negative.
+type ChargeStay struct {
+	RequestID string   `json:"request_id"`
+	ID        string   `json:"-"`
+	Operator  Operator `json:"operator"`
+	Fees      []Fee    `json:"fees"`
+}
+
+// DischargeStay is what 2402 needs to know.
+type DischargeStay struct {
+	RequestID  string      `json:"request_id"`
+	ID         string      `json:"-"`
+	Operator   Operator    `json:"operator"`
+	End        string      `json:"end"` // yyyy-MM-dd HH:mm:ss
+	Department Coded       `json:"department"`
+	Bed        string      `json:"bed,omitempty"`
+	Way        string      `json:"dscg_way"`
+	Disease    Coded       `json:"disease,omitzero"`
+	Operation  Coded       `json:"operation,omitzero"`
+	Diagnoses  []Diagnosis `json:"diagnoses"`
+}
+
+// SettleStay settles all rows of a stay.
+type SettleStay struct {
+	RequestID  string      `json:"request_id"`
+	ID         string      `json:"-"`
+	Operator   Operator    `json:"operator"`
+	Credential *Credential `json:"credential,omitempty"` // needed when the gateway no longer holds it
+	SettleWay  string      `json:"psn_setlway,omitempty"`
+	UseAccount bool        `json:"use_account"`
+	Invoice    string      `json:"invono,omitempty"`
+	TrialOnly  bool        `json:"trial_only"` // stop after 2303: amounts, nothing booked
+	ExpectCash string      `json:"expect_cash,omitempty"`
+}
+
+// RefundStay takes back what stands, down to and including To.
+type RefundStay struct {
+	RequestID string   `json:"request_id"`
+	ID        string   `json:"-"`
+	Operator  Operator `json:"operator"`
+	To        string   `json:"to,omitempty"` // settlement (default), discharge, fees, admission
+}
+
+// StayState is where a stay stands.
+type StayState string
+
+const (
+	StayAdmitting  StayState = "admitting" // on the way, or stopped there
+	StayIn         StayState = "in-hospital"
+	StayDischarged StayState = "discharged"
+	StaySettling   StayState = "settling" // 2304 under way or its outcome unknown
+	StaySettled    StayState = "settled"
+	StayRefunding  StayState = "refunding"
+	StayCancelled  StayState = "cancelled" // the admission was taken back
+	StayFailed     StayState = "failed"    // the admission was refused
+)
+
+// Stay is how a stay stands.
+type Stay struct {
+	ID           string           `json:"id"`
+	RequestID    string           `json:"request_id,omitempty"` // of the admission
+	State        StayState        `json:"state"`
+	Unknown      bool             `json:"outcome_unknown"`
+	Message      string           `json:"message,omitempty"`
+	Visit        ident.Visit      `json:"mdtrt_id,omitempty"`
+	SettlementID ident.Settlement `json:"setl_id,omitempty"`
+	MsgID        ident.MsgID      `json:"msgid,omitempty"` // of the settlement: medins_setl_id
+	Insutype     string           `json:"insutype,omitempty"`
+	Charged      string           `json:"charged"` // sum of the rows at the centre
+	Rows         int              `json:"rows"`
+	Amounts      *Amounts         `json:"amounts,omitempty"`
+	Funds        []FundPart       `json:"funds,omitempty"`
+	SettledAt    string           `json:"settled_at,omitempty"`
+	Steps        []Step           `json:"steps"`
+	Warnings     []check.Finding  `json:"warnings,omitempty"`
+}
