@@ -109,7 +109,7 @@ func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
 			continue
 		}
 		s.attempts[rec.Step]++
-		if earlier, ok := s.last[rec.Step]; ok && base == stepSettle && standingOf(earlier) == stands && standingOf(rec) != stands {
+		if earlier, ok := s.last[rec.Step]; ok && settles(base) && standingOf(earlier) == stands && standingOf(rec) != stands {
 			continue // an earlier attempt was found after all: the settlement is that one
 		}
 		s.last[rec.Step] = rec

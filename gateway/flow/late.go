@@ -21,12 +21,15 @@ func (s *stand) triedBy(base string, key gateway.RequestKey) bool {
 	return false
 }
 
+// settles reports whether a step books a settlement.
+func settles(base string) bool { return base == stepSettle || base == stepStaySettle }
+
 // vanished lists the settlements of the round that counts that were sent and are not there: proved absent, or taken
 // back.
 func (s *stand) vanished() []gateway.Record {
 	var list []gateway.Record
 	for _, rec := range s.steps {
-		if baseOf(rec) == stepSettle && roundOf(rec) == s.round && (rec.State == gateway.StateAbsent || rec.State == gateway.StateReversed) {
+		if settles(baseOf(rec)) && roundOf(rec) == s.round && (rec.State == gateway.StateAbsent || rec.State == gateway.StateReversed) {
 			list = append(list, rec)
 		}
 	}

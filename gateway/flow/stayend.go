@@ -61,6 +61,9 @@ func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay
 	if err := d.acceptOn(ctx, w, w.taskOf(opStayEnd)); err != nil {
 		return err
 	}
+	if err := d.findLate(ctx, w.climb); err != nil {
+		return err
+	}
 	sum := w.stand.charged()
 	input := func(c *climb) any { return staySettleInput(r, c.facts, c.credential(), sum) }
 	trial := w.stand.name(stepStayTrial)
@@ -97,6 +100,9 @@ func (d *Desk) refundStayOnce(ctx context.Context, w *stay, r gateway.RefundStay
 	w.recallStay()
 	if open := w.stand.pending(); len(open) > 0 {
 		return d.lookInto(ctx, w.climb, open[0])
+	}
+	if err := d.findLate(ctx, w.climb); err != nil {
+		return err
 	}
 	down := w.waysDown(stayDepth(r.To))
 	if len(down) == 0 {
