@@ -135,8 +135,8 @@ func (a *accounts) day(n int) string {
 	return a.clock.Now().In(gateway.China).AddDate(0, 0, n).Format(time.DateOnly)
 }
 
-// reconcile runs the command and gives its error and the one report.
-func (a *accounts) reconcile(f reconcileFlags) (error, recon.Report) {
+// reconcile runs the command and gives the one report and its error.
+func (a *accounts) reconcile(f reconcileFlags) (recon.Report, error) {
 	a.t.Helper()
 	var out, errs bytes.Buffer
 	f.config, f.json = a.dir, true
@@ -145,14 +145,14 @@ func (a *accounts) reconcile(f reconcileFlags) (error, recon.Report) {
 	if bad := json.Unmarshal(out.Bytes(), &reports); bad != nil || len(reports) != 1 {
 		a.t.Fatalf("%v: %v %s %s", bad, err, out.String(), errs.String())
 	}
-	return err, reports[0]
+	return reports[0], err
 }
 
 // expect reconciles today, with one difference of that cause and amount. What it explains must be
 // exactly what the simulator's own books differ by.
 func (a *accounts) expect(cause recon.Cause, by money.Fen) recon.Difference {
 	a.t.Helper()
-	err, rep := a.reconcile(reconcileFlags{date: a.day(0)})
+	rep, err := a.reconcile(reconcileFlags{date: a.day(0)})
 	if err != errNo || rep.Balanced || len(rep.Differences) != 1 || len(rep.Unexplained) != 0 {
 		a.t.Fatalf("%v: balanced %v, %+v, unexplained %+v, groups %+v", err, rep.Balanced, rep.Differences, rep.Unexplained, rep.Groups)
 	}
@@ -183,7 +183,7 @@ func TestReconcileBalanced(t *testing.T) {
 	a.settle("999999197904210036", "测试丙", "390")
 	a.refund(s.ID)
 	html, csv, shift := filepath.Join(a.dir, "r.html"), filepath.Join(a.dir, "r.csv"), filepath.Join(a.dir, "s.csv")
-	err, rep := a.reconcile(reconcileFlags{date: a.day(0), html: html, csv: csv, shiftCSV: shift})
+	rep, err := a.reconcile(reconcileFlags{date: a.day(0), html: html, csv: csv, shiftCSV: shift})
 	if err != nil || !rep.Balanced || rep.Centre.Ours.Count != 4 || rep.Centre.Ours != a.atCentre(a.day(0)) {
 		t.Fatalf("%v %+v", err, rep)
 	}
@@ -201,7 +201,7 @@ func TestReconcileBalanced(t *testing.T) {
 	}
 	// The same day again is another record of the archive, and the month knows the last one.
 	a.clock.forward(time.Second)
-	if err, _ := a.reconcile(reconcileFlags{date: a.day(0)}); err != nil {
+	if _, err := a.reconcile(reconcileFlags{date: a.day(0)}); err != nil {
 		t.Fatal(err)
 	}
 	if kept, err := filepath.Glob(filepath.Join(a.dir, "data", reportFolder, a.day(0), "*.json")); err != nil || len(kept) != 2 {
@@ -305,11 +305,11 @@ func TestReconcileRefundOnTheOtherDay(t *testing.T) {
 			a.clock.forward(20 * time.Hour)
 			a.refund(s.ID)
 			for _, day := range []string{a.day(0), a.day(-1)} {
-				if err, rep := a.reconcile(reconcileFlags{date: day}); err != nil || !rep.Balanced {
+				if rep, err := a.reconcile(reconcileFlags{date: day}); err != nil || !rep.Balanced {
 					t.Errorf("%s: %v %+v", day, err, rep)
 				}
 			}
-			err, rep := a.reconcile(reconcileFlags{date: a.day(0), offline: true})
+			rep, err := a.reconcile(reconcileFlags{date: a.day(0), offline: true})
 			if err != nil || len(rep.Shifts) != 1 || rep.Shifts[0].Operator != "0102" {
 				t.Errorf("%v %+v", err, rep.Shifts)
 			}
@@ -324,7 +324,7 @@ func TestReconcileCentreAway(t *testing.T) {
 	rules, err := fault.Plan(`{"infno":"3201","kind":"html","times":9}`)
 	a.must(err)
 	a.must(a.rules.Add(rules...))
-	err, rep := a.reconcile(reconcileFlags{date: a.day(0)})
+	rep, err := a.reconcile(reconcileFlags{date: a.day(0)})
 	if err == nil || err == errNo || rep.Balanced || rep.Failed == "" {
 		t.Fatalf("%v %+v", err, rep)
 	}

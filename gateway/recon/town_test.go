@@ -23,7 +23,7 @@ import (
 
 const (
 	hospital ident.Institution = "H43010000001"
-	area                       = "430100"
+	area     string            = "430100"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, gateway.China)
