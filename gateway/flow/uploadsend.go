@@ -192,6 +192,12 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 		end.Kind = gateway.EventUnknown // stays in the queue
 	}
 	d.log.Info("upload", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(end.Kind), "cause", string(end.Cause))
+	refusals := 0
+	if end.Kind == gateway.EventRefused {
+		if refusals = d.doubted(ctx, rec); refusals > 0 {
+			end.Kind, end.Data, end.Note = gateway.EventUnknown, nil, noteDoubt
+		}
+	}
 	after, err := d.conclude(ctx, j, rec, end)
 	if err != nil {
 		d.log.Error("upload outcome not written", "msgid", string(rec.ID), "err", err.Error())
@@ -201,10 +207,46 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	if rec.State != gateway.StateUnknown {
 		return rec, time.Time{}
 	}
+	if refusals >= doubtTries {
+		return d.park(ctx, rec, noteDoubt)
+	}
 	if d.spent(ctx, rec) {
 		return d.park(ctx, rec, fmt.Sprintf("no usable answer to %d tries", d.timing.UploadTries))
 	}
 	return rec, d.uploadDue(rec)
+}
+
+// A refusal says that nothing was done by the sending it answers. Where an earlier one got no answer
+// the centre may have the record all the same, and refuse only because it is busy or has seen it: the
+// record goes again, and a person looks at it when it is refused each time.
+const (
+	doubtTries = 5
+	noteDoubt  = "refused when sent again; the centre may have it from before"
+)
+
+// doubted counts the refusals of a record that may have been done by an earlier sending, this one
+// included; 0 means that there is no such doubt.
+func (d *Desk) doubted(ctx context.Context, rec gateway.Record) int {
+	events, err := d.opt.Journal.Events(ctx, rec.ID)
+	if err != nil {
+		return 1 // not known: it is asked again
+	}
+	doubt, refusals := false, 1
+	for _, e := range events {
+		switch {
+		case e.Cause == causeTakenUp:
+			refusals = 1
+		case e.Kind != gateway.EventUnknown || e.Cause == gateway.CauseNotSent:
+		case e.Cause == gateway.CauseBusiness || e.Cause == gateway.CauseSignIn:
+			refusals++
+		default:
+			doubt = true
+		}
+	}
+	if !doubt {
+		return 0
+	}
+	return refusals
 }
 
 func retryAfter(err error) time.Duration {
