@@ -282,7 +282,9 @@ start() {
     [ -z "$sasl" ] || [ -e "$dir/sasl" ] || [ ! -e "$dir/formatted" ] || die "$no_sasl"
     [ -z "$sasl" ] && [ ! -e "$dir/sasl" ] || ports='0 1 2'
     for offset in $ports; do
-      ! listening "$((port + offset))" || die "port $((port + offset)) of 127.0.0.1 is taken by another program"
+      # A broker that was just killed may hold its port for a moment longer.
+     for _ in $(seq 50); do listening "$((port + offset))" || break; sleep 0.2; done
+     ! listening "$((port + offset))" || die "port $((port + offset)) of 127.0.0.1 is taken by another program"
     done
     need_java
     fetch
