@@ -23,7 +23,7 @@ func load(t *testing.T, name string) *gateway.Region {
 }
 
 func TestEveryRegion(t *testing.T) {
-	if !slices.Equal(region.Names(), []string{"national", "national-strict", "sichuan"}) {
+	if !slices.Equal(region.Names(), []string{"hubei", "national", "national-strict", "sichuan"}) {
 		t.Errorf("the regions are %v", region.Names())
 	}
 	for _, name := range region.Names() {
@@ -100,6 +100,10 @@ func TestReadRefuses(t *testing.T) {
 		"chain of variants": small + "variant: {'2203': 2203A, 2203A: 2203B}\n",
 		"variant of itself": small + "variant: {'2203': '2203'}\n",
 		"empty code":        small + "codes: {insutype: ['']}\n",
+		"unknown column":    small + "statement: {detail: {columns: [setl_id, price]}}\n",
+		"unknown meaning":   small + "statement: {result: {codes: {'0': fine}}}\n",
+		"form of bytes":     small + "statement: {detail: {bytes: hex}}\n",
+		"no agency":         small + "statement: {dimensions: [insutype, clr_type], cash_from: nothing}\n",
 		"not UTF-8":         small + "not_found: ['\xce\xb4\xb2\xe9\xd1\xaf']\n",
 		"too long":          small + strings.Repeat("#\n", 1<<20),
 	} {

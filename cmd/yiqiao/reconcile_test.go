@@ -351,3 +351,26 @@ func TestReconcileBadFlags(t *testing.T) {
 		}
 	}
 }
+
+// The schedule of a configuration: none, one that stops when it is told to, or a mistake that is named.
+func TestReconcileSchedule(t *testing.T) {
+	a := newAccounts(t, simcentre.Region{}, "")
+	if a.gw.daily != nil {
+		t.Error("nothing was scheduled, and something is")
+	}
+	g, err := loadGateway(a.dir)
+	a.must(err)
+	g.Reconcile.At = "02:30"
+	a.must(g.check())
+	daily, err := g.daily(a.gw.desk, a.gw.parts, a.gw.journal, a.clock)
+	a.must(err)
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if daily == nil || daily(ctx) != nil {
+		t.Error("the schedule does not stop")
+	}
+	g.Reconcile.At = "half past two"
+	if err := g.check(); err == nil || !strings.Contains(err.Error(), "reconcile.at") {
+		t.Errorf("%v", err)
+	}
+}
