@@ -13,3 +13,5 @@ run "journal: settlements and syncs by callers" -bench . -benchtime 2s ./gateway
 run "cryptography: both providers, message and primitives" -bench . ./crypto/...
 run "JSON beside encoding/json" -bench . ./schemas/strictjson
 run "one message over loopback" -bench . ./gateway/centre
+run "uploads: accepted and announced beside kafka-go alone on one broker; drain of YIQIAO_DRAIN waiting ones" \
+  -bench 'Accepted|Drain' -benchtime 20000x -timeout 60m ./gateway/queue/kafka

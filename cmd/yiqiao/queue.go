@@ -18,7 +18,7 @@ import (
 // queueSettings say how queued uploads get to those who send them.
 type queueSettings struct {
 	Kind    string        `yaml:"kind"`    // embedded (default) or kafka
-	Workers int           `yaml:"workers"` // uploads under way at once; default 8
+	Workers int           `yaml:"workers"` // uploads under way at once; default 16
 	Kafka   kafkaSettings `yaml:"kafka"`
 }
 

@@ -213,9 +213,10 @@ func pointer(key gateway.RequestKey, rec gateway.Record) *gateway.Answer {
 	return &gateway.Answer{Key: key, Body: b, At: rec.UpdatedAt}
 }
 
-// visitOf is the text that orders uploads: the visit, else the person, else nothing.
+// visitOf is the text that orders uploads: the visit as the centre or else as the hospital numbers
+// it, else the person, else nothing.
 func visitOf(tx *catalog.Transaction, input any) string {
-	for _, name := range []string{"mdtrt_id", "mdtrtId", "psn_no", "psnNo"} {
+	for _, name := range []string{"mdtrt_id", "mdtrtId", "mdtrt_sn", "fixmedins_mdtrt_id", "psn_no", "psnNo"} {
 		if v := text(member(input, tx.Input, name)); v != "" {
 			return v
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
 	"yiqiao/schemas/strictjson"
 )
 
@@ -25,39 +26,49 @@ func (d *Desk) Upload(ctx context.Context, c gateway.Caller, r gateway.Transact)
 	return d.fly(ctx, o, d.enqueue)
 }
 
+// enqueue writes first and asks afterwards: nearly every request is new, and the journal tells when
+// one is not.
 func (d *Desk) enqueue(ctx context.Context, o order) (gateway.Transaction, error) {
-	for round := 0; round < 4; round++ {
-		known, recs, err := d.attempts(ctx, o.key, o.digest)
-		if err != nil {
-			return gateway.Transaction{}, err
-		}
-		if n := len(recs); n > 0 {
-			return d.transaction(recs[n-1], nil), nil
-		}
-		if known {
-			return gateway.Transaction{}, internalError(o.job.op, errors.New("request without a record"))
-		}
-		warnings, err := d.checked(o.job)
-		if err != nil {
-			return gateway.Transaction{}, err
-		}
-		rec, err := d.fix(ctx, o)
-		if err != nil {
-			return gateway.Transaction{}, err
-		}
-		req := o.request(d, opUpload)
-		req.Ref = refOf(rec.ID)
-		existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: req, Record: &rec})
-		switch {
-		case err != nil:
-			return gateway.Transaction{}, storage(o.job.op, err)
-		case existing == nil:
-			rec.UpdatedAt = rec.CreatedAt
-			d.announceSoon(refOfUpload(rec))
-			return d.transaction(rec, warnings), nil
-		}
+	rec, warnings, err := d.accept(ctx, o)
+	if err == nil {
+		return d.transaction(rec, warnings), nil
 	}
-	return gateway.Transaction{}, inProgress(o.job.op, "")
+	known, recs, err2 := d.attempts(ctx, o.key, o.digest)
+	switch n := len(recs); {
+	case err2 != nil:
+		return gateway.Transaction{}, err2
+	case n > 0: // accepted before, whatever the tables say of it today
+		return d.transaction(recs[n-1], nil), nil
+	case known:
+		return gateway.Transaction{}, internalError(o.job.op, errors.New("request without a record"))
+	}
+	return gateway.Transaction{}, err
+}
+
+var errKnown = errors.New("flow: the request is known")
+
+// accept makes a new upload durable; errKnown when the request is there already.
+func (d *Desk) accept(ctx context.Context, o order) (gateway.Record, []check.Finding, error) {
+	warnings, err := d.checked(o.job)
+	if err != nil {
+		return gateway.Record{}, nil, err
+	}
+	rec, err := d.fix(ctx, o)
+	if err != nil {
+		return gateway.Record{}, nil, err
+	}
+	req := o.request(d, opUpload)
+	req.Ref = refOf(rec.ID)
+	existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: req, Record: &rec})
+	if err == nil && existing != nil {
+		err = errKnown
+	}
+	if err != nil {
+		return gateway.Record{}, nil, storage(o.job.op, err)
+	}
+	rec.UpdatedAt = rec.CreatedAt
+	d.announceSoon(refOfUpload(rec))
+	return rec, warnings, nil
 }
 
 // fix makes the record of an upload with the bytes that will be sent, each time the same.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"yiqiao/gateway"
@@ -37,19 +38,18 @@ const laneTurn = 16
 // come twice, late or in any order. The oldest record of a lane has a reference that comes back
 // until it is finished; the references of those behind it are let go meanwhile.
 func (d *Desk) handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
-	own, err := d.opt.Journal.Record(ctx, ref.ID)
-	if errors.Is(err, gateway.ErrNotFound) {
-		d.log.Error("reference to no record", "msgid", string(ref.ID))
-		return gateway.Verdict{Dead: "no such record in the journal"}
-	}
-	if err != nil {
-		return d.again(ref, d.timing.UploadRetry)
-	}
-	v := gateway.Verdict{Dead: deadReason(own)}
+	var v gateway.Verdict
+	seen := false // how the record of ref itself stands is known
 	for range laneTurn {
-		head, ok, err := d.headOf(ctx, own)
+		head, ok, err := d.headOf(ctx, ref)
 		if err != nil {
 			return d.again(ref, d.timing.UploadRetry)
+		}
+		if !seen {
+			if v.Dead, err = d.deadReason(ctx, ref, head); err != nil {
+				return d.again(ref, d.timing.UploadRetry)
+			}
+			seen = true
 		}
 		if !ok || head.State == gateway.StateParked || d.paused(head.Infno) {
 			return v // what is parked or paused is announced when it goes on
@@ -69,8 +69,8 @@ func (d *Desk) handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
 		}
 		after, next := d.deliver(ctx, head.ID)
 		d.busy.free(head.ID)
-		if after.ID == own.ID {
-			v.Dead = deadReason(after)
+		if after.ID == ref.ID {
+			v.Dead = dead(after)
 		}
 		if !next.IsZero() {
 			v.Again, v.Next = next, refOfUpload(head)
@@ -85,8 +85,21 @@ func (d *Desk) again(ref gateway.Ref, wait time.Duration) gateway.Verdict {
 	return gateway.Verdict{Again: d.opt.Clock.Now().Add(wait), Next: ref}
 }
 
-// deadReason says why a record will not be sent any more by itself, "" when that is not so.
-func deadReason(rec gateway.Record) string {
+// deadReason says why the record of a reference will not be sent any more by itself, "" when that is
+// not so. head is the one its lane begins with.
+func (d *Desk) deadReason(ctx context.Context, ref gateway.Ref, head gateway.Record) (string, error) {
+	if head.ID == ref.ID {
+		return dead(head), nil
+	}
+	own, err := d.opt.Journal.Record(ctx, ref.ID)
+	if errors.Is(err, gateway.ErrNotFound) {
+		d.log.Error("reference to no record", "msgid", string(ref.ID))
+		return "no such record in the journal", nil
+	}
+	return dead(own), err
+}
+
+func dead(rec gateway.Record) string {
 	switch rec.State {
 	case gateway.StateRefused:
 		return "refused: " + string(rec.Cause)
@@ -96,14 +109,18 @@ func deadReason(rec gateway.Record) string {
 	return ""
 }
 
-// headOf is the oldest unfinished record of a record's lane: itself when it has no visit.
-func (d *Desk) headOf(ctx context.Context, rec gateway.Record) (gateway.Record, bool, error) {
-	if rec.Visit == "" {
-		now, err := d.opt.Journal.Record(ctx, rec.ID)
-		return now, err == nil && !now.State.Final(), err
+// headOf is the oldest unfinished record of a reference's lane: its own record when it has none.
+func (d *Desk) headOf(ctx context.Context, ref gateway.Ref) (gateway.Record, bool, error) {
+	inst, visit, ok := strings.Cut(ref.Lane, "/")
+	if !ok {
+		rec, err := d.opt.Journal.Record(ctx, ref.ID)
+		if errors.Is(err, gateway.ErrNotFound) {
+			return gateway.Record{}, false, nil
+		}
+		return rec, err == nil && !rec.State.Final(), err
 	}
 	list, err := d.opt.Journal.List(ctx, gateway.Query{
-		Institution: rec.Institution, Visit: rec.Visit, Queued: true, States: unfinished(), Brief: true, Limit: 1,
+		Institution: ident.Institution(inst), Visit: visit, Queued: true, States: unfinished(), Brief: true, Limit: 1,
 	})
 	if err != nil || len(list) == 0 {
 		return gateway.Record{}, false, err
@@ -192,6 +209,11 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 		end.Kind = gateway.EventUnknown // stays in the queue
 	}
 	d.log.Info("upload", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(end.Kind), "cause", string(end.Cause))
+	return d.delivered(ctx, j, rec, end)
+}
+
+// delivered writes down what became of a sending, and parks a record that has had its tries.
+func (d *Desk) delivered(ctx context.Context, j job, rec gateway.Record, end gateway.Event) (gateway.Record, time.Time) {
 	refusals := 0
 	if end.Kind == gateway.EventRefused {
 		if refusals = d.doubted(ctx, rec); refusals > 0 {
@@ -201,7 +223,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	after, err := d.conclude(ctx, j, rec, end)
 	if err != nil {
 		d.log.Error("upload outcome not written", "msgid", string(rec.ID), "err", err.Error())
-		return wait(d.timing.UploadRetry)
+		return rec, d.opt.Clock.Now().Add(d.timing.UploadRetry)
 	}
 	rec = after
 	if rec.State != gateway.StateUnknown {

@@ -312,10 +312,16 @@ func condition(q gateway.Query, after int64) (string, []any) {
 	if limit <= 0 {
 		limit = 100
 	}
-	args = append(args, int64(min(limit, 10_000)))
+	limit = min(limit, 10_000)
+	most := strconv.Itoa(limit)
+	if limit != 1 && limit != 100 && limit != 1000 {
+		// The usual ones stand in the text: SQLite plans a query anew each time a limit is bound.
+		args = append(args, int64(limit))
+		most = "$" + strconv.Itoa(len(args))
+	}
 	where := ""
 	if len(parts) > 0 {
 		where = "WHERE " + strings.Join(parts, " AND ") + " "
 	}
-	return where + "ORDER BY " + seq + way + " LIMIT $" + strconv.Itoa(len(args)), args
+	return where + "ORDER BY " + seq + way + " LIMIT " + most, args
 }

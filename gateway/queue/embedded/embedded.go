@@ -19,7 +19,7 @@ import (
 // Options of an embedded queue. Clock is required.
 type Options struct {
 	Clock   gateway.Clock
-	Workers int // handlers at once; default 8
+	Workers int // handlers at once; default 16
 	Window  int // references that may wait; default 4096
 	// Held is how many references may wait for their time; default 65,536. One more is forgotten,
 	// and found in the journal when its time has come.
@@ -52,7 +52,7 @@ func New(o Options) (*Queue, error) {
 	for _, x := range []struct {
 		n *int
 		v int
-	}{{&o.Workers, 8}, {&o.Window, 4096}, {&o.Held, 1 << 16}} {
+	}{{&o.Workers, 16}, {&o.Window, 4096}, {&o.Held, 1 << 16}} {
 		if *x.n <= 0 {
 			*x.n = x.v
 		}

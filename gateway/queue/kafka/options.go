@@ -33,7 +33,7 @@ type Options struct {
 	// Tiers are the longest times that each retry topic holds a reference back, ascending; longer
 	// waits go through the last one. Default 10 s, 1 min, 15 min.
 	Tiers    []time.Duration
-	Workers  int // handlers at once; default 8
+	Workers  int // handlers at once; default 16
 	InFlight int // references fetched and not taken off yet, for each topic; default 512
 
 	Batch     int           // references in one produce request; default 500
@@ -91,7 +91,7 @@ func (o *Options) fill() {
 	for _, x := range []struct {
 		n *int
 		v int
-	}{{&o.Partitions, 12}, {&o.Workers, 8}, {&o.InFlight, 512}, {&o.Batch, 500}} {
+	}{{&o.Partitions, 12}, {&o.Workers, 16}, {&o.InFlight, 512}, {&o.Batch, 500}} {
 		if *x.n <= 0 {
 			*x.n = x.v
 		}

@@ -20,13 +20,15 @@ type standing struct {
 // library has been seen to hang after a broker came back.
 func (q *Queue) watch(ctx context.Context, streams []*stream) {
 	seen := map[*stream]standing{}
+	failures := 0
 	for q.o.Clock.Sleep(ctx, watchEvery) == nil {
 		total, held := int64(0), int64(0)
 		ok := true
 		for _, s := range streams {
 			lag, committed, err := q.behind(ctx, s)
 			if err != nil {
-				if ctx.Err() == nil {
+				// Once is nothing: a group that is new, or moves, has no coordinator for a moment.
+				if failures++; failures > 1 && ctx.Err() == nil {
 					q.ail(err)
 				}
 				ok = false
@@ -46,6 +48,7 @@ func (q *Queue) watch(ctx context.Context, streams []*stream) {
 		if !ok {
 			continue
 		}
+		failures = 0
 		q.heal()
 		q.mu.Lock()
 		q.lag, q.held = total, held
