@@ -1,0 +1,14 @@
+// Package world is a whole town in one process under one seed and one virtual clock: hospitals with
+// their HIS systems and cashiers, one or more gateways over one journal, the network, and the
+// simulated insurance centre. While the storm lasts everything goes wrong at every boundary; then
+// the faults stop, time goes on until nothing moves any more, and the books are compared.
+//
+// Everything a world does is decided by its seed. Its goroutines take turns: one runs at a time,
+// and it gives its turn away only where the outside world would make it wait (a write to the disk,
+// an answer of the centre, a pause). Running a seed again therefore replays it, which the digest of
+// what happened proves. The clock is moved by nothing but the events of the world, so a day of the
+// town takes milliseconds.
+//
+// What a world holds the gateway to is listed in watch.go and check.go; what can go wrong in the
+// storm in line.go (network), disk.go (journal) and process.go (processes and clocks).
+package world

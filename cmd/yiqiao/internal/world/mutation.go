@@ -1,0 +1,93 @@
+package world
+
+import (
+	"fmt"
+	"slices"
+
+	"yiqiao/gateway"
+	"yiqiao/gateway/flow"
+)
+
+// Mutation names a planted fault: the program as it would be with one mistake in it. Each stands
+// between the Desk and its surroundings, so that the program itself holds nothing of them.
+type Mutation string
+
+const (
+	ResendOnTimeout   Mutation = "resend-on-timeout"          // no answer: the same bytes once more
+	ResettleOnTimeout Mutation = "resend-under-new-msgid"     // no answer: once more, as a new message
+	AckBeforeDurable  Mutation = "ack-before-durable"         // a write is acknowledged before it is on the disk
+	DropLateAnswer    Mutation = "drop-late-answer"           // an answer that took long is taken for "not sent"
+	ReverseBlindly    Mutation = "reverse-without-asking"     // no answer: 2601 at once, whatever it says
+	ReuseMsgID        Mutation = "reuse-msgid"                // a settlement leaves under an earlier msgid
+	UnknownIsFailure  Mutation = "unknown-is-failure"         // no answer: the HIS is told it failed
+	AbsentAtOnce      Mutation = "absent-at-once"             // "not found" counts before the centre's time is up
+	AdoptAnother      Mutation = "adopt-another"              // what asking finds is adopted, whosever it is
+	CreditAnother     Mutation = "credit-another-answer"      // the answer to another message is taken for ours
+	ForgetAnswer      Mutation = "forget-answer"              // the final answer is not stored
+	NoBillKey         Mutation = "no-bill-key"                // nothing keeps two requests from settling one bill
+	UploadsOutOfOrder Mutation = "uploads-out-of-order"       // the newest of a visit goes first
+	UploadNewMsgID    Mutation = "upload-under-new-msgid"     // a queued record is re-sent as a new message
+	SkipRecovery      Mutation = "skip-recovery"              // what was sent before a crash is forgotten
+	RefusedIsRefunded Mutation = "refused-refund-is-refunded" // a refused 2208 counts as done
+	IgnoreBody        Mutation = "ignore-body"                // another body under a known request id is not noticed
+	WrongAmount       Mutation = "wrong-amount"               // one fen of cash too much is kept
+	BusyIsAbsent      Mutation = "busy-is-absent"             // any refusal of a question proves absence
+	LoseUpload        Mutation = "lose-upload"                // a queued record counts as done when it was sent
+)
+
+// bend is how a mutation stands in the way of the program.
+type bend struct {
+	journal    func(*process, gateway.Journal) gateway.Journal
+	centre     func(*process, gateway.Centre) gateway.Centre
+	options    func(*flow.Options)
+	region     func(*gateway.Region)
+	noRecovery bool
+}
+
+// bends lists them all.
+func bends() map[Mutation]bend {
+	return map[Mutation]bend{
+		ResendOnTimeout:   sends(resendOnTimeout),
+		ResettleOnTimeout: sends(resettleOnTimeout),
+		AckBeforeDurable:  {journal: func(_ *process, j gateway.Journal) gateway.Journal { return &hasty{Journal: j} }},
+		DropLateAnswer:    sends(dropLateAnswer),
+		ReverseBlindly:    sends(reverseBlindly),
+		ReuseMsgID:        {centre: reuseMsgID},
+		UnknownIsFailure:  sends(unknownIsFailure),
+		AbsentAtOnce:      {options: absentAtOnce},
+		AdoptAnother:      {centre: adoptAnother},
+		CreditAnother:     {centre: creditAnother},
+		ForgetAnswer:      {journal: func(_ *process, j gateway.Journal) gateway.Journal { return forgetful{j} }},
+		NoBillKey:         {journal: func(p *process, j gateway.Journal) gateway.Journal { return &keyless{Journal: j, p: p} }},
+		UploadsOutOfOrder: {journal: func(_ *process, j gateway.Journal) gateway.Journal { return newestFirst{j} }},
+		UploadNewMsgID:    {centre: uploadNewMsgID},
+		SkipRecovery:      {noRecovery: true, journal: func(_ *process, j gateway.Journal) gateway.Journal { return blind{j} }},
+		RefusedIsRefunded: sends(refusedIsRefunded),
+		IgnoreBody:        {options: func(o *flow.Options) { o.Digest = func(parts ...[]byte) [32]byte { return keyed(parts[0]) } }},
+		WrongAmount:       sends(wrongAmount),
+		BusyIsAbsent:      {region: func(r *gateway.Region) { r.NotFound = append(slices.Clone(r.NotFound), "系统繁忙") }},
+		LoseUpload:        sends(loseUpload),
+	}
+}
+
+// Mutations lists the names, sorted.
+func Mutations() []Mutation {
+	var list []Mutation
+	for m := range bends() {
+		list = append(list, m)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// bent puts the mutation of the options in place.
+func (w *World) bent() error {
+	if w.opt.Mutation == "" {
+		return nil
+	}
+	var ok bool
+	if w.bend, ok = bends()[w.opt.Mutation]; !ok {
+		return fmt.Errorf("world: no mutation %q", w.opt.Mutation)
+	}
+	return nil
+}

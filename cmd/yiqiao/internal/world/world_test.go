@@ -1,0 +1,64 @@
+package world
+
+import (
+	"testing"
+)
+
+func kit(t testing.TB) *Kit {
+	t.Helper()
+	k, err := NewKit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Whatever happens, the promises are kept.
+func TestSeedsHold(t *testing.T) {
+	k := kit(t)
+	seeds := uint64(40)
+	if testing.Short() {
+		seeds = 8
+	}
+	var sum Tally
+	err := Sweep(t.Context(), k, 0, seeds, Options{}, func(r Result) {
+		sum.Add(r.Tally)
+		for _, v := range r.Violations {
+			t.Errorf("seed %d: %s", r.Seed, v)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []string{"crash", "crash-before-write", "crash-after-write", "disk-error-before", "disk-error-after", "answer-lost",
+		"request-lost", "cut-after", "refused-busy", "his-double-click", "his-impatient"} {
+		if sum.Faults[fault] == 0 {
+			t.Errorf("no %s in %d seeds: the storm is too mild", fault, seeds)
+		}
+	}
+	if sum.Bills != 50*int(seeds) || sum.Settled == 0 || sum.Unknowns == 0 || sum.Resolutions["adopted"] == 0 {
+		t.Errorf("%+v", sum)
+	}
+	t.Logf("%+v", sum)
+}
+
+// A seed that is run again does exactly the same.
+func TestSeedReplays(t *testing.T) {
+	k := kit(t)
+	for seed := range uint64(12) {
+		a, err := Run(k, Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Run(k, Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Digest != b.Digest {
+			t.Errorf("seed %d: %s, again %s", seed, a.Digest, b.Digest)
+		}
+		if c, err := Run(k, Options{Seed: seed + 1000}); err != nil || c.Digest == a.Digest {
+			t.Errorf("seed %d and another are the same (%v)", seed, err)
+		}
+	}
+}
