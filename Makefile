@@ -7,10 +7,10 @@ export CGO_ENABLED ?= 0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: help demo build test race check cross vuln bench fuzz generate clean
+.PHONY: help demo build test race torture torture-long check cross vuln bench fuzz generate clean
 
 help: ## show the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## settle a bill end to end against the simulated centre
 	@bin/yiqiao demo
@@ -25,6 +25,12 @@ test: ## run all tests
 
 race: ## run all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+torture: build ## whole-system simulation: 1,000 seeds, see docs/torture.md
+	@bin/yiqiao torture --seeds 1000
+
+torture-long: build ## the same with 100,000 seeds (hours)
+	@bin/yiqiao torture --seeds 100000
 
 check: ## gofmt, vet, staticcheck, go.mod tidy, generated files
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
