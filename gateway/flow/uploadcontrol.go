@@ -103,7 +103,7 @@ func (d *Desk) orderUploads(ctx context.Context, o UploadOrder) error {
 		d.orders.mu.Unlock()
 		existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: &gateway.Request{
 			Key: orderKey(n), Digest: d.opt.Digest([]byte("order"), body), Op: "uploads." + o.Do,
-			Ref: string(o.Infno), CreatedAt: o.At, Answer: body, AnsweredAt: o.At, Told: true,
+			CreatedAt: o.At, Answer: body, AnsweredAt: o.At, Told: true,
 		}})
 		switch {
 		case errors.Is(err, gateway.ErrConflict), existing != nil:

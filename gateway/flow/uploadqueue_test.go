@@ -228,6 +228,45 @@ func TestPoisonIsParkedAndTakenUpAgain(t *testing.T) {
 	}
 }
 
+// Where the region wants a sign-in an upload leaves with the number that is valid then. One that ran
+// out is no refusal and no try with an open outcome: the upload goes again under a new one.
+func TestUploadsLeaveUnderAValidSignIn(t *testing.T) {
+	region := askingRegion()
+	region.SignIn = true
+	b := newBench(t, region)
+	signIns, refused := 0, false
+	b.centre = gatewaytest.NewCentre(func(n ident.Infno, _ ident.MsgID, _ any) gatewaytest.CentreAnswer {
+		switch {
+		case n == "9001":
+			signIns++
+			return gatewaytest.Done(object{"signinoutb": object{"sign_no": fmt.Sprintf("SIGN%d", signIns)}})
+		case !refused:
+			refused = true
+			return gatewaytest.Refused("签到已失效")
+		}
+		return gatewaytest.Done(nil)
+	})
+	one, two := b.queue("u1", "V1"), b.queue("u2", "V1")
+	b.uploads(20)
+	var nos []string
+	inputs := map[ident.MsgID]string{}
+	for _, c := range b.centre.Sent("3503") {
+		nos = append(nos, c.Request.SignNo)
+		if old, ok := inputs[c.MsgID]; ok && old != string(c.Request.Input) {
+			t.Errorf("%s was sent again with another content", c.MsgID)
+		}
+		inputs[c.MsgID] = string(c.Request.Input)
+	}
+	if want := []string{"SIGN1", "SIGN2", "SIGN2"}; !slices.Equal(nos, want) {
+		t.Errorf("left under %v, want %v", nos, want)
+	}
+	for _, u := range []gateway.Transaction{one, two} {
+		if s := b.state(u.ID); s != gateway.StateDone {
+			t.Errorf("%s is %s", u.ID, s)
+		}
+	}
+}
+
 // A line that is down for a weekend uses up no tries.
 func TestNotSentParksNothing(t *testing.T) {
 	b := newBench(t, askingRegion())

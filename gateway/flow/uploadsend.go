@@ -11,6 +11,7 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
+	"yiqiao/schemas/wire"
 )
 
 // causeTakenUp: a person put a parked upload back into the queue.
@@ -175,13 +176,20 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	if !ok || inst == nil {
 		return wait(d.timing.UploadMost) // no longer configured: it stays visible in the queue
 	}
+	j := job{op: "flow.upload", inst: inst, tx: tx, operator: rec.Operator, request: rec.Request,
+		answer: func(r gateway.Record) *gateway.Answer { return pointer(r.Request, r) }}
+	body, err := d.signed(ctx, j, rec)
+	if err != nil {
+		d.log.Warn("upload waits for a sign-in", "msgid", string(rec.ID), "err", err.Error())
+		return wait(max(retryAfter(err), d.timing.UploadRetry))
+	}
 	permit, err := d.opt.Centre(rec.Institution).Admit(ctx, rec.Infno)
 	if err != nil {
 		return wait(max(retryAfter(err), d.timing.Poll))
 	}
 	defer permit.Release()
 	sealed, err := permit.Seal(gateway.Message{
-		Infno: rec.Infno, Institution: rec.Institution, MsgID: rec.ID, Body: rec.Wire, Limit: tx.Limit,
+		Infno: rec.Infno, Institution: rec.Institution, MsgID: rec.ID, Body: body, Limit: tx.Limit,
 	})
 	if err != nil {
 		d.log.Error("upload not sealed", "msgid", string(rec.ID), "err", err.Error())
@@ -202,11 +210,12 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	if d.inTime(e.At) {
 		reply = permit.Send(ctx, sealed)
 	}
-	j := job{op: "flow.upload", inst: inst, tx: tx, request: rec.Request,
-		answer: func(r gateway.Record) *gateway.Answer { return pointer(r.Request, r) }}
 	end := d.judge(j, rec, reply)
-	if end.Kind == gateway.EventRefused && end.Cause == gateway.CauseNotSent {
-		end.Kind = gateway.EventUnknown // stays in the queue
+	if end.Kind == gateway.EventRefused && (end.Cause == gateway.CauseNotSent || end.Cause == gateway.CauseSignIn) {
+		if end.Cause == gateway.CauseSignIn {
+			d.forgetSign(j)
+		}
+		end.Kind, end.Data = gateway.EventUnknown, nil // stays in the queue
 	}
 	d.log.Info("upload", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(end.Kind), "cause", string(end.Cause))
 	return d.delivered(ctx, j, rec, end)
@@ -258,8 +267,8 @@ func (d *Desk) doubted(ctx context.Context, rec gateway.Record) int {
 		switch {
 		case e.Cause == causeTakenUp:
 			refusals = 1
-		case e.Kind != gateway.EventUnknown || e.Cause == gateway.CauseNotSent:
-		case e.Cause == gateway.CauseBusiness || e.Cause == gateway.CauseSignIn:
+		case e.Kind != gateway.EventUnknown || e.Cause == gateway.CauseNotSent || e.Cause == gateway.CauseSignIn:
+		case e.Cause == gateway.CauseBusiness:
 			refusals++
 		default:
 			doubt = true
@@ -269,6 +278,22 @@ func (d *Desk) doubted(ctx context.Context, rec gateway.Record) int {
 		return 0
 	}
 	return refusals
+}
+
+// signed is the core message as it leaves now: where the region wants a sign-in, with the number of
+// the one that is valid. It was not known when the upload was accepted and may be another at each
+// try; nothing else of the message ever changes.
+func (d *Desk) signed(ctx context.Context, j job, rec gateway.Record) ([]byte, error) {
+	no, err := d.signNo(ctx, j)
+	if err != nil || no == "" {
+		return rec.Wire, err
+	}
+	req, _, err := wire.DecodeRequest(rec.Wire)
+	if err != nil {
+		return nil, internalError(j.op, err)
+	}
+	req.SignNo = no
+	return wire.EncodeRequest(req)
 }
 
 func retryAfter(err error) time.Duration {
