@@ -1,8 +1,135 @@
 package flow
 
 import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"yiqiao/gateway"
 	"yiqiao/schemas/catalog"
 )
+
+// A question by message id finds the record's own work or nothing. Others find what looks like it:
+// a 2201 is recognised by person, visit number and time, and two bills, or two attempts of one, may
+// look the same. What another transaction was given, or may be about to be given, is not adopted.
+
+// rivalsSince is how long before a record was made another one can have been made that looks the same.
+const rivalsSince = 48 * time.Hour
+
+// errHeld: the row was adopted by another transaction.
+var errHeld = errors.New("flow: the row is another transaction's")
+
+// ownRow picks the row of a reply the record may adopt: foundIt with the row, foundNone, or
+// foundEarly when the row may be that of one whose own answer is still on its way.
+func (d *Desk) ownRow(ctx context.Context, q question, a *catalog.Ask, output any) (object, string, error) {
+	list := q.found(a, output)
+	switch {
+	case len(list) == 0:
+		return nil, foundNone, nil
+	case a.Gives == "":
+		return list[0], foundIt, nil
+	}
+	others, err := d.listAll(ctx, gateway.Query{
+		Institution: q.rec.Institution, Infno: q.rec.Infno, From: q.rec.CreatedAt.Add(-rivalsSince),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	held, onTheWay := map[string]bool{"": true}, false
+	for _, o := range others {
+		switch {
+		case o.ID == q.rec.ID:
+		case standingOf(o) == stands:
+			held[text(member(read(o.Output), q.tx.Output, a.Gives))] = true
+		case standingOf(o) == pending && (o.State == gateway.StateSent || q.now.Before(d.timing.settled(q.tx.Limit, o.CreatedAt))):
+			onTheWay = onTheWay || q.alike(a, o)
+		}
+	}
+	for _, r := range list {
+		switch {
+		case held[text(r[a.Gives])]:
+		case onTheWay:
+			return nil, foundEarly, nil
+		default:
+			return r, foundIt, nil
+		}
+	}
+	return nil, foundNone, nil
+}
+
+// alike reports whether another record of the same number would be recognised by the same rows.
+func (q question) alike(a *catalog.Ask, o gateway.Record) bool {
+	other := question{rec: o, tx: q.tx, cat: q.cat, input: read(o.Input), now: q.now}
+	for _, source := range a.Match {
+		mine, _ := q.value(source, "")
+		if theirs, ok := other.value(source, ""); !ok || !same(mine, theirs) {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt ends a record with what a question brought. What is not exact raises no record from absence:
+// another attempt may have been made since. errHeld: another transaction has adopted the row.
+func (d *Desk) adopt(ctx context.Context, rec gateway.Record, a *catalog.Ask, ans answer, words string) (gateway.Record, error) {
+	tx, ok := d.opt.Catalog.Lookup(rec.Infno)
+	if !ok {
+		return rec, nil
+	}
+	e := gateway.Event{
+		Kind: gateway.EventDone, Cause: causeAdopted, Ref: ans.by, Data: d.kept(adopted(tx, a, ans.row, ans.output)), Note: words,
+	}
+	if a.Exact() {
+		return d.end(ctx, rec, e)
+	}
+	return d.adoptAlike(ctx, rec, e, d.rowRequest(rec, a, ans.row))
+}
+
+// rowRequest is the entry that lets one transaction adopt a row and no other; nil when rows of that kind
+// belong to nobody.
+func (d *Desk) rowRequest(rec gateway.Record, a *catalog.Ask, r object) *gateway.Request {
+	if a.Gives == "" {
+		return nil
+	}
+	name := d.opt.Digest([]byte("row"), []byte(rec.Institution), []byte(rec.Infno), []byte(text(r[a.Gives])))
+	return d.guardRequest(rec.Institution, guard("row", hex.EncodeToString(name[:16])), "row", rec.ID)
+}
+
+// adoptAlike is end for a record whose row was recognised by a likeness.
+func (d *Desk) adoptAlike(ctx context.Context, rec gateway.Record, e gateway.Event, row *gateway.Request) (gateway.Record, error) {
+	e.At = d.opt.Clock.Now()
+	for try := 0; try < 8; try++ {
+		next := rec
+		if rec.State == gateway.StateAbsent || next.Apply(e) != nil {
+			return rec, nil // it has moved on
+		}
+		last := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}}
+		if rec.Bill == "" {
+			last.Answer = pointer(rec.Request, next)
+		}
+		entries := []gateway.Entry{last}
+		if row != nil {
+			entries = []gateway.Entry{{Request: row}, last}
+		}
+		existing, err := d.opt.Journal.Write(ctx, entries...)
+		switch {
+		case err == nil && existing == nil:
+			return next, nil
+		case err == nil && existing.Ref != row.Ref:
+			return rec, errHeld
+		case err != nil && !errors.Is(err, gateway.ErrStale):
+			return rec, err
+		}
+		if rec, err = d.opt.Journal.Record(ctx, rec.ID); err != nil {
+			return rec, err
+		}
+	}
+	return rec, gateway.ErrStale
+}
+
+// causeAdopted: the outcome was learnt by asking.
+const causeAdopted gateway.Cause = "adopted"
 
 // otherNames: a query calls some members otherwise than the transaction it is asked about
 // (invariants.md, "Nulls and types in real replies").

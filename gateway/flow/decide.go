@@ -379,18 +379,19 @@ func undoBody(n catalog.Node, value func(code string) any) (object, bool) {
 	return body, true
 }
 
-// found looks for the record in the reply to a question: a row in which every member of Match has
-// the value it should.
-func (q question) found(a *catalog.Ask, output any) (object, bool) {
+// found lists the rows of the reply to a question in which every member of Match has the value it
+// should.
+func (q question) found(a *catalog.Ask, output any) []object {
 	if len(a.Match) == 0 {
-		return nil, false
+		return nil
 	}
+	var list []object
 	for _, r := range rows(output, a.Node) {
 		if q.matches(a, r) {
-			return r, true
+			list = append(list, r)
 		}
 	}
-	return nil, false
+	return list
 }
 
 func (q question) matches(a *catalog.Ask, r object) bool {

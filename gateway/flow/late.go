@@ -91,7 +91,7 @@ func (d *Desk) lookAgain(ctx context.Context, c *climb, rec gateway.Record) (boo
 	case rec.State == gateway.StateReversed:
 		return false, &gateway.Error{Code: gateway.CodeOutcomeUnknown, Op: c.op, Ref: c.bill.ID, Detail: "a settlement that was reversed is there"}
 	}
-	after, err := d.adopt(ctx, rec, ans.by, adopted(tx, a.Ask, ans.row, ans.output), "found late")
+	after, err := d.adopt(ctx, rec, a.Ask, ans, "found late")
 	if err != nil {
 		return false, storage(c.op, err)
 	}

@@ -213,11 +213,9 @@ func (d *Desk) question(ctx context.Context, inst *gateway.Institution, rec gate
 	}
 	switch standingOf(reply) {
 	case stands:
-		output := read(reply.Output)
-		if r, ok := q.found(a.Ask, output); ok {
-			return answer{result: foundIt, by: reply.ID, row: r, output: output}, nil
-		}
-		return answer{result: foundNone, by: reply.ID}, nil
+		ans := answer{by: reply.ID, output: read(reply.Output)}
+		ans.row, ans.result, err = d.ownRow(ctx, q, a.Ask, ans.output)
+		return ans, err
 	case denied:
 		if contains(refused(reply).ErrMsg, inst.Region.NotFound) {
 			return answer{result: foundNone, by: reply.ID}, nil
@@ -240,23 +238,17 @@ func (d *Desk) ask(ctx context.Context, inst *gateway.Institution, rec gateway.R
 		return rec, err
 	}
 	if ans.result == foundIt {
-		return d.adopt(ctx, rec, ans.by, adopted(tx, a.Ask, ans.row, ans.output), "found by asking")
+		after, err := d.adopt(ctx, rec, a.Ask, ans, "found by asking")
+		if !errors.Is(err, errHeld) {
+			return after, err
+		}
+		ans.result = foundEarly // another transaction was faster with that row: look again
 	}
 	if ans.result == foundNone && began.Before(d.timing.settled(tx.Limit, readHistory(rec, events).since())) {
 		ans.result = foundEarly
 	}
 	return d.note(ctx, rec, ans.by, ans.result, ans.words)
 }
-
-// adopt ends a record with what a question brought.
-func (d *Desk) adopt(ctx context.Context, rec gateway.Record, by ident.MsgID, output any, words string) (gateway.Record, error) {
-	return d.end(ctx, rec, gateway.Event{
-		Kind: gateway.EventDone, Cause: causeAdopted, Ref: by, Data: d.kept(output), Note: words,
-	})
-}
-
-// causeAdopted: the outcome was learnt by asking.
-const causeAdopted gateway.Cause = "adopted"
 
 // takeBack reverses or undoes a record, or draws the conclusion from an attempt made before. The
 // attempt is a record of its own with a key of its own, so that no process makes it twice.

@@ -54,6 +54,7 @@ type town struct {
 
 type townVisit struct {
 	id, person, number string
+	begin              string
 	cancelled          bool
 	stay, left         bool
 	rows               map[string]money.Fen
@@ -169,7 +170,7 @@ func (w *town) do(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAn
 	case "2001":
 		return gatewaytest.Done(object{"trtinfo": []any{}})
 	case "2201":
-		v := &townVisit{id: w.next("V"), person: text(data["psn_no"]), number: text(data["ipt_otp_no"]),
+		v := &townVisit{id: w.next("V"), person: text(data["psn_no"]), number: text(data["ipt_otp_no"]), begin: text(data["begntime"]),
 			rows: map[string]money.Fen{}, batch: map[string]string{}}
 		w.visits[v.id] = v
 		return gatewaytest.Done(object{"data": object{"mdtrt_id": v.id, "psn_no": v.person, "ipt_otp_no": v.number}})
@@ -185,7 +186,7 @@ func (w *town) do(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAn
 		var list []any
 		for _, v := range w.visits {
 			if v.person == text(data["psn_no"]) && !v.cancelled {
-				list = append(list, object{"mdtrt_id": v.id, "psn_no": v.person, "ipt_otp_no": v.number})
+				list = append(list, object{"mdtrt_id": v.id, "psn_no": v.person, "ipt_otp_no": v.number, "begntime": v.begin})
 			}
 		}
 		return gatewaytest.Done(object{"mdtrtinfo": list})

@@ -34,6 +34,7 @@ type rawAsk struct {
 	By    map[string]string `json:"by"`
 	Node  string            `json:"node"`
 	Match map[string]string `json:"match"`
+	Gives string            `json:"gives"`
 	Needs string            `json:"needs"`
 }
 
@@ -171,6 +172,9 @@ func (c *Catalog) consistent(t *Transaction) error {
 		if c.byNumber[a.Infno] == nil {
 			return fmt.Errorf("asks %s, which does not exist", a.Infno)
 		}
+		if a.Gives != "" && t.Described() && !names(t.Output, a.Gives) {
+			return fmt.Errorf("asks %s for %s, which it does not give itself", a.Infno, a.Gives)
+		}
 	}
 	if !t.Commits && len(t.Remedies) > 0 {
 		return fmt.Errorf("commits nothing, yet has remedies")
@@ -198,4 +202,16 @@ func (c *Catalog) consistent(t *Transaction) error {
 		}
 	}
 	return nil
+}
+
+// names reports whether one of the nodes has a field of that code.
+func names(nodes []Node, code string) bool {
+	for _, n := range nodes {
+		for _, f := range n.Fields {
+			if f.Code == code {
+				return true
+			}
+		}
+	}
+	return false
 }

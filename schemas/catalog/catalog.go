@@ -120,8 +120,23 @@ type Ask struct {
 	// member named in Match, the value of that source (as in By).
 	Node  string            `json:"node,omitempty"`
 	Match map[string]string `json:"match,omitempty"`
+	// Gives is the member of such a row, and of the asked transaction's own output, that names what
+	// was made. Where Match is a likeness it keeps apart what two transactions made: a row whose
+	// Gives another one was given is that one's. "" when Match alone is proof.
+	Gives string `json:"gives,omitempty"`
 	// Needs names a region capability that must be on, "" when every centre answers.
 	Needs string `json:"needs,omitempty"`
+}
+
+// Exact reports whether a row that is found can be of no other transaction: it carries the message
+// id, which is given once.
+func (a *Ask) Exact() bool {
+	for _, source := range a.Match {
+		if source == SourceMsgID {
+			return true
+		}
+	}
+	return false
 }
 
 // Sources of Ask.By and Ask.Match that are not a member of the asked transaction's input.
