@@ -315,11 +315,17 @@ func (l *lane) try(ops []*operation) (bad int, err error) {
 	}
 	for i, o := range ops {
 		l.tx.op, l.tx.changed = i, false
-		o.err = call(o.fn, &l.tx)
+		noted := len(l.tx.notes)
+		if o.err = call(o.fn, &l.tx); o.err != nil {
+			l.tx.notes = l.tx.notes[:noted]
+		}
 		if l.tx.stuck() == nil && (o.err == nil || !l.tx.changed) {
 			continue // done, or refused before it changed anything
 		}
 		return l.failed(i, o.err)
+	}
+	if err := l.tx.account(); err != nil {
+		return l.failed(len(ops)-1, err)
 	}
 	if err := l.tx.flush(); err != nil {
 		return l.failed(len(ops)-1, err)
@@ -367,6 +373,7 @@ func (l *lane) failed(bad int, err error) (int, error) {
 
 func (l *lane) undo() {
 	l.d.stats.rollbacks.Add(1)
+	l.tx.unaccount()
 	l.tx.rollback()
 }
 

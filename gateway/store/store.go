@@ -66,6 +66,7 @@ type DB struct {
 	snapshot *sql.TxOptions
 	reads    stmtCache
 	line     line
+	ledger   Ledger
 	lanes    sync.WaitGroup
 	closing  sync.Once
 	closed   atomic.Bool
@@ -99,9 +100,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	d.reads.prepare = func(ctx context.Context, query string) (*sql.Stmt, error) {
 		return d.reader.PrepareContext(ctx, d.engine.text(query))
 	}
-	for range o.Writers {
+	for n := range o.Writers {
 		l := &lane{d: d}
-		l.tx.db = d
+		l.tx.db, l.tx.lane = d, n
 		d.lanes.Add(1)
 		go l.run()
 	}

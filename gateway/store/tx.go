@@ -39,6 +39,10 @@ type Tx struct {
 	blame int // place of the operation whose kept statement failed, -1 for none
 	kept  []kept
 
+	lane    int
+	notes   [][]byte // for the ledger
+	entered bool     // the ledger has written into this transaction
+
 	pages   int     // SQLite: written by the connection up to the last commit
 	session session // PostgreSQL: the connection, or the last one when there is none
 }
@@ -154,6 +158,8 @@ func (t *Tx) stmt(query string) (*sql.Stmt, error) {
 // that was lost while nobody used it is replaced.
 func (t *Tx) begin(many bool) error {
 	t.broken, t.spoiled, t.changed, t.dirty, t.lost, t.blame, t.kept = nil, nil, false, false, false, -1, t.kept[:0]
+	clear(t.notes)
+	t.notes, t.entered = t.notes[:0], false
 	old := t.conn != nil
 	err := t.beginOn(many)
 	if err != nil && old && isLost(err) {
