@@ -63,12 +63,22 @@ func (r *Refusal) Unwrap() error { return ErrSeal }
 
 func refusal(code string) error { return &Refusal{Code: code} }
 
+// Signer signs with a private SM2 key that need not be in this program's memory: an HSM, a
+// cryptographic service. keys.Private is one. Safe for concurrent use.
+type Signer interface {
+	// Public is the key's public half, never nil.
+	Public() *sm.PublicKey
+	// Sign signs SM3(Z(uid)||msg) as sm.Provider.Sign.
+	Sign(rand io.Reader, uid, msg []byte) (sm.Signature, error)
+}
+
 // Party is what one side needs to talk in a profile.
 type Party struct {
 	AppID     string         // at least 16 printable ASCII characters (the key derivation needs 16)
 	AppSecret string         // not empty
 	UID       string         // SM2 user id; empty means sm.DefaultUID, some regions may differ
-	Sign      *sm.PrivateKey // our own key
+	Sign      *sm.PrivateKey // our own key, or
+	Signer    Signer         // what has it, in place of Sign
 	// Verify holds the peer's public keys, newest first; a message is accepted when one of them
 	// verifies it (key change with overlap).
 	Verify []*sm.PublicKey
@@ -76,12 +86,28 @@ type Party struct {
 
 // Format shows no secret, whatever the verb.
 func (p Party) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "party:"+p.AppID+" "+p.Sign.Fingerprint())
+	_, _ = io.WriteString(f, "party:"+p.AppID+" "+p.public().Fingerprint())
 }
 
 // MarshalText shows no secret to the encoders.
 func (p Party) MarshalText() ([]byte, error) {
-	return []byte("party:" + p.AppID + " " + p.Sign.Fingerprint()), nil
+	return []byte("party:" + p.AppID + " " + p.public().Fingerprint()), nil
+}
+
+// public is the public half of our own key; nil without one.
+func (p Party) public() *sm.PublicKey {
+	if p.Signer != nil {
+		return p.Signer.Public()
+	}
+	return p.Sign.Public()
+}
+
+// sign signs with our own key, wherever it is.
+func (p Party) sign(with sm.Provider, rand io.Reader, uid, msg []byte) (sm.Signature, error) {
+	if p.Signer != nil {
+		return p.Signer.Sign(rand, uid, msg)
+	}
+	return with.Sign(rand, p.Sign, uid, msg)
 }
 
 // Sealed is a message as it travels.

@@ -47,7 +47,7 @@ func newMPC(p Party, o Options, version string) (Profile, error) {
 	if p.UID == "" {
 		p.UID = sm.DefaultUID
 	}
-	if p.Sign.Public() == nil {
+	if p.public() == nil {
 		return nil, fmt.Errorf("%w: no private key", ErrConfig)
 	}
 	if len(p.Verify) == 0 {
@@ -61,7 +61,7 @@ func newMPC(p Party, o Options, version string) (Profile, error) {
 	if !writable(version) || !writable(o.TransType) {
 		return nil, fmt.Errorf("%w: version or transType can not be written", ErrConfig)
 	}
-	if _, err := sm.Z(o.Provider, p.Sign.Public(), []byte(p.UID)); err != nil {
+	if _, err := sm.Z(o.Provider, p.public(), []byte(p.UID)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	key, err := DeriveKey(o.Provider, p.AppID, p.AppSecret)
@@ -160,7 +160,7 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte, li
 	if hasSeparator(text) {
 		return Sealed{}, refusal("line-separator")
 	}
-	sig, err := m.p.Sign(rand, m.party.Sign, m.uid, text)
+	sig, err := m.party.sign(m.p, rand, m.uid, text)
 	if err != nil {
 		if errors.Is(err, sm.ErrRandom) {
 			return Sealed{}, fmt.Errorf("%w: %w", refusal("random"), err)

@@ -1,4 +1,6 @@
-// Package keys reads keys in the forms the field uses, keeps them in files, and seals data at rest.
+// Package keys reads keys in the forms the field uses, keeps them in files (plain ones that only their
+// owner may read, or a Ring sealed with a passphrase), uses keys that live in a device (Private), and
+// seals data at rest.
 //
 // Accepted key forms (security.md 2.4): base64 or hex of d (32 bytes, 33 with a leading 00 as Java
 // writes it, or shorter), PEM and PKCS#8; base64 or hex of a public point with or without 04.
@@ -130,6 +132,19 @@ func FormatPrivate(k *sm.PrivateKey) string {
 // FormatPublic is base64 of 04||X||Y, the form to hand to the platform. "" for the zero value.
 func FormatPublic(k *sm.PublicKey) string {
 	return base64.StdEncoding.EncodeToString(k.Point())
+}
+
+// FormatPublicPEM is the PEM of the public key (RFC 5480), as OpenSSL and the web consoles of
+// platforms read it. "" for the zero value.
+func FormatPublicPEM(k *sm.PublicKey) string {
+	point := k.Point()
+	if point == nil {
+		return ""
+	}
+	// SEQUENCE { SEQUENCE { ecPublicKey, sm2p256v1 }, BIT STRING point }
+	der := append([]byte{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+		0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d, 0x03, 0x42, 0x00}, point...)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // decode reads hex, else base64.

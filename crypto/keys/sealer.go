@@ -55,6 +55,12 @@ func NewSealer(p sm.Provider, master []byte) (*Sealer, error) {
 	return s, nil
 }
 
+// Forget zeroes the keys. Afterwards nothing that was sealed opens, and nothing may be sealed.
+func (s *Sealer) Forget() {
+	clear(s.s.seal[:])
+	clear(s.s.mac[:])
+}
+
 // KeyID names the master secret without revealing it, 16 hex digits.
 func (s *Sealer) KeyID() string { return fmt.Sprintf("%x", s.keyID[:]) }
 
