@@ -134,7 +134,7 @@ func causeZH(c gateway.Cause) string {
 	if zh, ok := map[gateway.Cause]string{
 		gateway.CauseBusiness: "中心拒绝", gateway.CauseNotSent: "未发出", gateway.CauseTimeout: "超时未答复", gateway.CauseCut: "连接中断",
 		gateway.CauseNotInterface: "答复不是接口报文", gateway.CauseSignature: "验签失败", gateway.CauseMismatch: "答复与请求不符",
-		gateway.CauseCrash: "重启前未得答复", "adopted": "查询认定",
+		gateway.CauseCrash: "重启前未得答复", "adopted": "查询认定", "by-hand": "人工认定", "taken-up": "人工重放",
 	}[c]; ok {
 		return zh
 	}

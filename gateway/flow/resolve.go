@@ -257,23 +257,16 @@ func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gate
 	if !ok {
 		return d.end(ctx, rec, gateway.Event{Kind: gateway.EventParked, Cause: rec.Cause, Note: notePark})
 	}
-	step, name := stepReverse, stepReverse
+	step := stepReverse
 	if a.Do == DoUndo {
-		step, name = stepUndo, inRound(stepUndo, roundOf(rec))
+		step = stepUndo
 	}
 	last, attempt, err := d.lastTry(ctx, rec.ID, step)
 	if err != nil {
 		return rec, err
 	}
 	if attempt == 0 || standingOf(last) == free {
-		attempt++
-		last, _, err = d.send(ctx, job{
-			op: "flow." + step, inst: inst, tx: tx, operator: rec.Operator, area: areaOf(rec), input: a.Input,
-			bill: rec.Bill, step: name, attempt: attempt, own: true,
-			guard: func(n int, id ident.MsgID) *gateway.Request {
-				return d.guardRequest(inst.Code, tryKey(rec.ID, step, n), step, id)
-			},
-		})
+		last, err = d.sendBack(ctx, inst, rec, a, step, attempt+1)
 		if errors.Is(err, errTaken) {
 			return rec, nil
 		}
@@ -285,6 +278,26 @@ func (d *Desk) takeBack(ctx context.Context, inst *gateway.Institution, rec gate
 		}
 	}
 	return d.tookBack(ctx, inst, rec, last, tx)
+}
+
+// sendBack makes one attempt to reverse or undo a record.
+func (d *Desk) sendBack(ctx context.Context, inst *gateway.Institution, rec gateway.Record, a Action, step string, attempt int) (gateway.Record, error) {
+	tx, ok := d.opt.Catalog.Lookup(a.Infno)
+	if !ok {
+		return gateway.Record{}, &gateway.Error{Code: gateway.CodeInfnoUnknown, Op: "flow." + step, Detail: string(a.Infno)}
+	}
+	name := step
+	if a.Do == DoUndo {
+		name = inRound(step, roundOf(rec))
+	}
+	last, _, err := d.send(ctx, job{
+		op: "flow." + step, inst: inst, tx: tx, operator: rec.Operator, area: areaOf(rec), input: a.Input,
+		bill: rec.Bill, step: name, attempt: attempt, own: true,
+		guard: func(n int, id ident.MsgID) *gateway.Request {
+			return d.guardRequest(inst.Code, tryKey(rec.ID, step, n), step, id)
+		},
+	})
+	return last, err
 }
 
 // tookBack draws the conclusion from an attempt to reverse or undo.

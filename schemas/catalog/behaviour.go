@@ -25,6 +25,7 @@ type columns struct {
 	Negative []string `json:"negative"`
 	Remedies []Remedy `json:"remedies"`
 	Asks     []rawAsk `json:"asks"`
+	ByHand   []ByHand `json:"by_hand"`
 	Why      string   `json:"why"`
 }
 
@@ -145,6 +146,9 @@ func (k *columns) apply(t *Transaction) error {
 	if k.Remedies != nil {
 		t.Remedies = k.Remedies
 	}
+	if k.ByHand != nil {
+		t.ByHand = k.ByHand
+	}
 	if k.Asks != nil {
 		t.Asks = nil
 		for _, a := range k.Asks {
@@ -199,6 +203,35 @@ func (c *Catalog) consistent(t *Transaction) error {
 			}
 		default:
 			return fmt.Errorf("remedy %q", r)
+		}
+	}
+	return t.handsConsistent()
+}
+
+// handsConsistent refuses what people could not decide. Of a kind's defaults the ways that do not
+// apply to a transaction are left out.
+func (t *Transaction) handsConsistent() error {
+	t.ByHand = slices.DeleteFunc(slices.Clone(t.ByHand), func(h ByHand) bool {
+		return !t.Commits || h.Do == HandReverse && !t.Reversible || h.Do == HandUndo && t.Undo == ""
+	})
+	for _, h := range t.ByHand {
+		switch h.Do {
+		case HandAdopt, HandAbsent, HandReverse, HandUndo:
+		default:
+			return fmt.Errorf("by_hand %q", h.Do)
+		}
+		for _, p := range h.Proof {
+			if p != ProofQuery && p != ProofStatement && p != ProofOffice {
+				return fmt.Errorf("by_hand %s: proof %q", h.Do, p)
+			}
+		}
+		for _, code := range h.Shows {
+			if h.Do != HandAdopt || len(t.Output) == 0 {
+				return fmt.Errorf("by_hand %s shows %s", h.Do, code)
+			}
+			if _, ok := t.Output[0].Field(code); !ok {
+				return fmt.Errorf("by_hand %s shows %s, which is no member of the answer", h.Do, code)
+			}
 		}
 	}
 	return nil

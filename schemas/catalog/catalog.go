@@ -159,6 +159,30 @@ const (
 	RemedyPark    Remedy = "park"    // a person decides
 )
 
+// ByHand is one way for people to end a record of this transaction that is parked.
+type ByHand struct {
+	Do    Hand     `json:"do"`
+	Proof []string `json:"proof,omitempty"` // kinds of proof, one of which is needed; none: not asked for
+	Shows []string `json:"shows,omitempty"` // with adopt: members of the first node of the answer that must be given
+}
+
+// Hand is what people may decide.
+type Hand string
+
+const (
+	HandAdopt   Hand = "adopt"   // it was done
+	HandAbsent  Hand = "absent"  // it never happened
+	HandReverse Hand = "reverse" // the gateway takes it back by 2601
+	HandUndo    Hand = "undo"    // the gateway takes it back by Undo, when its input can be built
+)
+
+// Kinds of proof.
+const (
+	ProofQuery     = "query"     // seen at the centre's own terminal
+	ProofStatement = "statement" // in the result of 3202, or in the statement of a clearing
+	ProofOffice    = "office"    // the insurance office says so
+)
+
 // Span is a length of time that is written as "24h0m0s".
 type Span time.Duration
 
@@ -179,6 +203,7 @@ type Transaction struct {
 	Reversible bool        `json:"reversible,omitempty"` // 2601 takes it
 	Asks       []Ask       `json:"asks,omitempty"`       // in order of preference
 	Remedies   []Remedy    `json:"remedies,omitempty"`   // for an unknown outcome, in the order they are tried
+	ByHand     []ByHand    `json:"by_hand,omitempty"`    // how people may end it
 	Limit      Limit       `json:"limit,omitempty"`
 	Commits    bool        `json:"commits,omitempty"`  // changes something at the centre: an unknown outcome must be resolved
 	Queued     bool        `json:"queued,omitempty"`   // upload class: may be queued and re-sent byte for byte

@@ -242,6 +242,26 @@ func TestAsksAndUndosCanBeFollowed(t *testing.T) {
 	}
 }
 
+// Whatever the gateway may park people can end, both ways; and nothing is offered that does not apply.
+func TestPeopleCanEndWhatIsParked(t *testing.T) {
+	c, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range c.All() {
+		ways := map[Hand]bool{}
+		for _, h := range x.ByHand {
+			if ways[h.Do] {
+				t.Errorf("%s: %s twice", x.Infno, h.Do)
+			}
+			ways[h.Do] = true
+		}
+		if x.Commits != (ways[HandAdopt] && ways[HandAbsent]) || ways[HandReverse] && !x.Reversible || ways[HandUndo] && x.Undo == "" {
+			t.Errorf("%s: commits %v, by hand %+v", x.Infno, x.Commits, x.ByHand)
+		}
+	}
+}
+
 func members(ns []Node) map[string]*Field {
 	m := map[string]*Field{}
 	for i := range ns {
@@ -279,6 +299,9 @@ func TestLoadRefuses(t *testing.T) {
 		"ask nobody":          {"", `{"kinds":{"settle":{"limit":"settle","commits":true,"remedies":["ask"]}}}`},
 		"ask the unknown":     {"", `{"kinds":{"settle":{"limit":"settle","commits":true,"remedies":["ask"],"asks":[{"infno":"9"}]}}}`},
 		"limit":               {"", `{"kinds":{"settle":{"limit":"long"}}}`},
+		"by hand":             {"", `{"kinds":{"settle":{"limit":"settle","commits":true,"remedies":["park"],"by_hand":[{"do":"forget"}]}}}`},
+		"proof":               {"", `{"kinds":{"settle":{"limit":"settle","commits":true,"remedies":["park"],"by_hand":[{"do":"absent","proof":["hope"]}]}}}`},
+		"shows":               {"", `{"kinds":{"settle":{"limit":"settle","commits":true,"remedies":["park"],"by_hand":[{"do":"adopt","shows":["x"]}]}}}`},
 		"credential twice":    {"", strings.Replace(good, `{"kinds"`, `{"credential":["a_b","aB"],"kinds"`, 1)},
 		"length":              {strings.Replace(field, "16,2", "2,2", 1), good},
 		"length text":         {strings.Replace(field, "16,2", "many", 1), good},
