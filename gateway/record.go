@@ -59,36 +59,69 @@ type Event struct {
 
 // Next is the state after an event, or an error when the event can not follow. Pure.
 func Next(s State, e EventKind) (State, error) {
-	type step struct {
-		s State
-		e EventKind
+	if next := after(s, e); next != "" {
+		return next, nil
 	}
-	next, ok := map[step]State{
-		{StatePrepared, EventSent}:    StateSent,
-		{StatePrepared, EventRefused}: StateRefused,
-		{StatePrepared, EventParked}:  StateParked, // queued uploads only: it could not even be sent
-		{StateSent, EventDone}:        StateDone,
-		{StateSent, EventRefused}:     StateRefused,
-		{StateSent, EventUnknown}:     StateUnknown,
-		{StateUnknown, EventAsked}:    StateUnknown,
-		{StateUnknown, EventUnknown}:  StateUnknown,
-		{StateUnknown, EventSent}:     StateSent, // queued uploads only: re-sent byte for byte
-		{StateUnknown, EventDone}:     StateDone, // adopted
-		{StateUnknown, EventRefused}:  StateRefused,
-		{StateUnknown, EventReversed}: StateReversed,
-		{StateUnknown, EventAbsent}:   StateAbsent,
-		{StateUnknown, EventParked}:   StateParked,
-		{StateParked, EventAsked}:     StateParked,
-		{StateParked, EventUnknown}:   StateUnknown, // queued uploads only: a person took it up again
-		{StateParked, EventDone}:      StateDone,
-		{StateParked, EventReversed}:  StateReversed,
-		{StateParked, EventAbsent}:    StateAbsent,
-		{StateAbsent, EventDone}:      StateDone, // found late: it arrived after all
-	}[step{s, e}]
-	if !ok {
-		return s, fmt.Errorf("gateway: event %s can not follow state %s", e, s)
+	return s, fmt.Errorf("gateway: event %s can not follow state %s", e, s)
+}
+
+// after is Next with "" for what can not follow.
+func after(s State, e EventKind) State {
+	switch s {
+	case StatePrepared:
+		switch e {
+		case EventSent:
+			return StateSent
+		case EventRefused:
+			return StateRefused
+		case EventParked: // queued uploads only: it could not even be sent
+			return StateParked
+		}
+	case StateSent:
+		switch e {
+		case EventDone:
+			return StateDone
+		case EventRefused:
+			return StateRefused
+		case EventUnknown:
+			return StateUnknown
+		}
+	case StateUnknown:
+		switch e {
+		case EventAsked, EventUnknown:
+			return StateUnknown
+		case EventSent: // queued uploads only: re-sent byte for byte
+			return StateSent
+		case EventDone: // adopted
+			return StateDone
+		case EventRefused:
+			return StateRefused
+		case EventReversed:
+			return StateReversed
+		case EventAbsent:
+			return StateAbsent
+		case EventParked:
+			return StateParked
+		}
+	case StateParked:
+		switch e {
+		case EventAsked:
+			return StateParked
+		case EventUnknown: // queued uploads only: a person took it up again
+			return StateUnknown
+		case EventDone:
+			return StateDone
+		case EventReversed:
+			return StateReversed
+		case EventAbsent:
+			return StateAbsent
+		}
+	case StateAbsent:
+		if e == EventDone { // found late: it arrived after all
+			return StateDone
+		}
 	}
-	return next, nil
+	return ""
 }
 
 // Record is one transaction with the centre: one msgid, one attempt.

@@ -90,9 +90,12 @@ type rig struct {
 
 func newRig(b *testing.B, cryptoName, sync, profileFile string) *rig {
 	b.Helper()
-	bin := filepath.Join(b.TempDir(), "yiqiao")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
+	bin := os.Getenv("YIQIAO_BIN") // built already, to compare builds in one run
+	if bin == "" {
+		bin = filepath.Join(b.TempDir(), "yiqiao")
+		if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
 	}
 	dir := filepath.Join(b.TempDir(), "site")
 	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:1", Control: "127.0.0.1:0"}); err != nil {

@@ -77,8 +77,9 @@ func (d *Desk) adopt(ctx context.Context, rec gateway.Record, a *catalog.Ask, an
 	if !ok {
 		return rec, nil
 	}
+	data, _ := d.kept(adopted(tx, a, ans.row, ans.output))
 	e := gateway.Event{
-		Kind: gateway.EventDone, Cause: causeAdopted, Ref: ans.by, Data: d.kept(adopted(tx, a, ans.row, ans.output)), Note: words,
+		Kind: gateway.EventDone, Cause: causeAdopted, Ref: ans.by, Data: data, Note: words,
 	}
 	if a.Exact() {
 		return d.end(ctx, rec, e)

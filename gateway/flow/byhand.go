@@ -127,7 +127,7 @@ func (d *Desk) handEvent(ctx context.Context, h hand, want gateway.HandDecision)
 		if err := d.handShown(h, c.Shows, output); err != nil {
 			return e, err
 		}
-		e.Data = d.kept(output)
+		e.Data, _ = d.kept(output)
 		return e, d.notTakenBack(ctx, h, want.Do)
 	}
 	return e, nil

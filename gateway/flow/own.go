@@ -44,7 +44,7 @@ func (d *Desk) Own(ctx context.Context, r gateway.Transact) (gateway.Transaction
 	}
 	o := order{
 		key:    key,
-		digest: d.opt.Digest([]byte(op), []byte(tx.Infno), []byte(inst.Code), []byte(r.InsuplcArea), strictjson.Append(nil, r.Input)),
+		digest: d.opt.Digest([]byte(op), []byte(tx.Infno), []byte(inst.Code), []byte(r.InsuplcArea), strictjson.Encode(r.Input)),
 		job: job{
 			op: op, inst: inst, tx: tx, operator: oper, area: r.InsuplcArea, input: r.Input, own: true,
 			request: key, step: string(tx.Infno), attempt: 1,
@@ -58,7 +58,7 @@ func (d *Desk) Own(ctx context.Context, r gateway.Transact) (gateway.Transaction
 
 // keptFile is a file as the journal keeps it.
 func keptFile(r gateway.Reply) []byte {
-	return strictjson.Append(nil, object{
+	return strictjson.Encode(object{
 		gateway.FileBody: base64.StdEncoding.EncodeToString(r.File), gateway.FileType: r.FileType,
 	})
 }

@@ -36,6 +36,8 @@ type job struct {
 	guard func(attempt int, id ident.MsgID) *gateway.Request
 	// answer, when set, gives the final answer that is stored with an end.
 	answer func(gateway.Record) *gateway.Answer
+	// output, when set, takes what read would give of the output that is kept.
+	output *any
 }
 
 // send is the only way a real-time transaction reaches a centre. The record it returns is as the
@@ -217,9 +219,14 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 	e := gateway.Event{At: d.opt.Clock.Now(), Cause: r.Cause}
 	switch r.Outcome {
 	case gateway.OutcomeDone:
-		e.Data = d.kept(r.Reply.Output)
+		var output any
+		e.Data, output = d.kept(r.Reply.Output)
 		if r.File != nil {
 			e.Data = keptFile(r)
+			output = read(e.Data)
+		}
+		if j.output != nil {
+			*j.output = output
 		}
 		if doubt := d.doubt(j, rec.ID, r.Reply); doubt != "" {
 			e.Kind, e.Cause, e.Note = gateway.EventUnknown, gateway.CauseMismatch, doubt
@@ -244,12 +251,13 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 	return e
 }
 
-// kept is an output as the journal keeps it.
-func (d *Desk) kept(output any) []byte {
+// kept is an output as the journal keeps it, and decoded again.
+func (d *Desk) kept(output any) ([]byte, any) {
 	if output == nil || !strictjson.Writable(output) {
-		return nil
+		return nil, nil
 	}
-	return strictjson.Append(nil, d.opt.Catalog.Redact(output))
+	output = d.opt.Catalog.Redact(output)
+	return strictjson.Encode(output), output
 }
 
 // areaMember of the envelope stands beside the nodes of a kept input: whoever asks about the record
@@ -264,7 +272,7 @@ func (d *Desk) keptInput(j job) []byte {
 			top[areaMember] = j.area
 		}
 	}
-	return strictjson.Append(nil, v)
+	return strictjson.Encode(v)
 }
 
 // encode gives the core message.
@@ -277,7 +285,7 @@ func (d *Desk) encode(j job, id ident.MsgID, signNo string, now time.Time) ([]by
 		Receiver: j.inst.Receiver, DevNo: j.inst.DevNo, DevSafeInfo: j.inst.DevSafe, Version: j.inst.Version,
 		OperatorType: j.operator.Type, Operator: j.operator.ID, OperatorName: j.operator.Name,
 		Time: now.In(gateway.China).Format(time.DateTime), Institution: j.inst.Code,
-		InstitutionNm: j.inst.Name, SignNo: signNo, Input: strictjson.Append(nil, j.input),
+		InstitutionNm: j.inst.Name, SignNo: signNo, Input: strictjson.Encode(j.input),
 	})
 }
 

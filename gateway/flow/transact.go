@@ -73,7 +73,7 @@ func (d *Desk) order(op string, c gateway.Caller, r gateway.Transact) (order, er
 	return order{
 		key: key,
 		digest: d.opt.Digest([]byte(op), []byte(tx.Infno), []byte(inst.Code), []byte(r.InsuplcArea),
-			strictjson.Append(nil, r.Input)),
+			strictjson.Encode(r.Input)),
 		job: job{
 			op: "flow." + op, inst: inst, tx: tx, operator: oper, area: r.InsuplcArea, input: r.Input,
 			request: key, step: string(tx.Infno), attempt: 1,
@@ -107,53 +107,83 @@ func (d *Desk) attempts(ctx context.Context, key gateway.RequestKey, digest [32]
 }
 
 // transact sends an order, or gives what became of it before.
+//
+// Most requests are new, and the journal finds out when it writes one: so it is not asked before,
+// but only when the request turns out to be known or can not be sent.
 func (d *Desk) transact(ctx context.Context, o order) (gateway.Transaction, error) {
-	var warnings []check.Finding
+	first := []gateway.Entry{{Request: o.request(d, opTransact)}}
+	j := o.job
+	j.first = first
 	for round := 0; round < 4; round++ {
-		known, recs, err := d.attempts(ctx, o.key, o.digest)
-		if err != nil {
+		t, mine, err := d.transactOnce(ctx, o, j)
+		if mine || round > 0 && !errors.Is(err, errTaken) {
+			return t, err
+		}
+		known, recs, lookErr := d.attempts(ctx, o.key, o.digest)
+		switch {
+		case lookErr != nil:
+			return gateway.Transaction{}, lookErr
+		case !known && !errors.Is(err, errTaken):
 			return gateway.Transaction{}, err
 		}
-		j := o.job
+		j = o.job
 		if !known {
-			j.first = []gateway.Entry{{Request: o.request(d, opTransact)}}
+			j.first = first
+			continue
 		}
 		if n := len(recs); n > 0 {
 			last := recs[n-1]
 			if standingOf(last) == pending {
+				if failedStorage(err) { // perhaps what was just written; nothing was sent
+					return gateway.Transaction{}, err
+				}
 				if last, err = d.attend(ctx, last, true); err != nil {
 					return d.transaction(last, nil), err
 				}
 			}
 			if standingOf(last) != free {
-				return d.outcome(o, last, warnings)
+				return d.outcome(o, last, nil, read(last.Output))
 			}
 			j.attempt = last.Attempt + 1
 		}
-		if err := d.notOurs(ctx, j); err != nil {
-			return gateway.Transaction{}, err
-		}
-		rec, found, err := d.send(ctx, j)
-		if errors.Is(err, errTaken) {
-			continue
-		}
-		if err != nil {
-			return d.transaction(rec, nil), err
-		}
-		if standingOf(rec) == pending {
-			// The caller waits: one question at once often finds a lost answer.
-			if rec, err = d.attend(ctx, rec, true); err != nil {
-				return d.transaction(rec, nil), err
-			}
-		}
-		return d.outcome(o, rec, found)
 	}
 	return gateway.Transaction{}, inProgress(o.job.op, "")
 }
 
-// outcome is what a caller of Transact is told about a record.
-func (d *Desk) outcome(o order, rec gateway.Record, warnings []check.Finding) (gateway.Transaction, error) {
-	t := d.transaction(rec, warnings)
+func failedStorage(err error) bool {
+	var e *gateway.Error
+	return errors.As(err, &e) && e.Code == gateway.CodeStorage
+}
+
+// transactOnce makes one attempt of an order. mine reports whether there is a record of it; when
+// there is none nothing was sent, and err says why: errTaken when the request is known already.
+func (d *Desk) transactOnce(ctx context.Context, o order, j job) (t gateway.Transaction, mine bool, err error) {
+	if err := d.notOurs(ctx, j); err != nil {
+		return gateway.Transaction{}, false, err
+	}
+	var output any
+	j.output = &output
+	rec, warnings, err := d.send(ctx, j)
+	switch {
+	case errors.Is(err, errTaken), err != nil && rec.ID == "":
+		return gateway.Transaction{}, false, err
+	case err != nil:
+		return d.transaction(rec, nil), true, err
+	}
+	if standingOf(rec) == pending {
+		// The caller waits: one question at once often finds a lost answer.
+		if rec, err = d.attend(ctx, rec, true); err != nil {
+			return d.transaction(rec, nil), true, err
+		}
+		output = read(rec.Output)
+	}
+	t, err = d.outcome(o, rec, warnings, output)
+	return t, true, err
+}
+
+// outcome is what a caller of Transact is told about a record; output is its Output decoded.
+func (d *Desk) outcome(o order, rec gateway.Record, warnings []check.Finding, output any) (gateway.Transaction, error) {
+	t := d.transactionWith(rec, warnings, output)
 	if standingOf(rec) != stands {
 		return t, failure(o.job.op, rec, refOf(rec.ID))
 	}
@@ -175,13 +205,22 @@ func (d *Desk) Transaction(ctx context.Context, c gateway.Caller, id ident.MsgID
 }
 
 func (d *Desk) transaction(rec gateway.Record, warnings []check.Finding) gateway.Transaction {
+	var output any
+	if standingOf(rec) == stands {
+		output = read(rec.Output)
+	}
+	return d.transactionWith(rec, warnings, output)
+}
+
+// transactionWith is transaction with the Output decoded already.
+func (d *Desk) transactionWith(rec gateway.Record, warnings []check.Finding, output any) gateway.Transaction {
 	t := gateway.Transaction{
 		ID: rec.ID, RequestID: rec.Request.ID, Infno: rec.Infno, State: rec.State, Outcome: outcomeWord(rec),
 		Cause: rec.Cause, Warnings: warnings, CreatedAt: rec.CreatedAt, UpdatedAt: rec.UpdatedAt,
 	}
 	switch standingOf(rec) {
 	case stands:
-		t.Output = read(rec.Output)
+		t.Output = output
 	case denied:
 		t.Message = refused(rec).ErrMsg
 	}

@@ -74,8 +74,8 @@ func (d *Desk) accept(ctx context.Context, o order) (gateway.Record, []check.Fin
 // fix makes the record of an upload with the bytes that will be sent, each time the same.
 func (d *Desk) fix(ctx context.Context, o order) (gateway.Record, error) {
 	j := o.job
-	input := strictjson.Append(nil, j.input)
-	if !bytes.Equal(input, strictjson.Append(nil, d.opt.Catalog.Redact(j.input))) {
+	input := strictjson.Encode(j.input)
+	if !bytes.Equal(input, strictjson.Encode(d.opt.Catalog.Redact(j.input))) {
 		return gateway.Record{}, &gateway.Error{Code: gateway.CodeInfnoNotAllowed, Op: j.op, Path: "/input",
 			Detail: "a queued upload is kept whole and may not carry a patient's credential"}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -40,6 +41,22 @@ func Append(dst []byte, v any) []byte {
 	}
 	panic(fmt.Sprintf("strictjson: cannot write a %T", v))
 }
+
+// Encode is Append to nothing: a slice of its own, made once and in its size.
+func Encode(v any) []byte {
+	p := drafts.Get().(*[]byte)
+	text := Append((*p)[:0], v)
+	out := slices.Clone(text)
+	if cap(text) <= 64<<10 {
+		clear(text) // what people wrote does not stay behind
+		*p = text
+		drafts.Put(p)
+	}
+	return out
+}
+
+// drafts are kept for their room, which every text would otherwise grow anew.
+var drafts = sync.Pool{New: func() any { return new([]byte) }}
 
 func appendObject(dst []byte, m map[string]any) []byte {
 	var room [32]string

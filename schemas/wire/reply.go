@@ -92,7 +92,7 @@ func DecodeReply(b []byte) (Reply, error) {
 func looseText(v any) string {
 	switch v.(type) {
 	case bool, []any, map[string]any:
-		return string(strictjson.Append(nil, v))
+		return string(strictjson.Encode(v))
 	}
 	return strictjson.Text(v)
 }

@@ -285,5 +285,5 @@ func wrongSignature(body []byte) []byte {
 	default:
 		o["signData"] = "A" + sign[1:]
 	}
-	return strictjson.Append(nil, o)
+	return strictjson.Encode(o)
 }

@@ -24,7 +24,7 @@ func asJSON(status int, v any) (answer, error) {
 // transactionAnswer writes a transaction. The centre's output goes out as it was received.
 func transactionAnswer(status int, t gateway.Transaction) (answer, error) {
 	if t.Output != nil {
-		t.Output = json.RawMessage(strictjson.Append(nil, t.Output))
+		t.Output = json.RawMessage(strictjson.Encode(t.Output))
 	}
 	t.CreatedAt, t.UpdatedAt = inChina(t.CreatedAt), inChina(t.UpdatedAt)
 	return asJSON(status, t)
