@@ -3,13 +3,13 @@ package envelope
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -31,6 +31,7 @@ type settings struct {
 	transType string
 	dropItems bool
 	p         sm.Provider
+	pool      sync.Pool // *scratch
 }
 
 func newMPC(p Party, o Options, version string) (Profile, error) {
@@ -147,15 +148,13 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte, li
 	}
 	head := members
 	if data != nil {
-		object, err := outgoing(data, lim)
-		if err != nil {
-			return Sealed{}, err
-		}
-		members = append(members, member{"data", object})
+		members = append(members, member{"data", &dataText{data, lim, true}})
 	}
-	text, err := signingText(members, m.party.AppSecret, len(data)+256, false)
+	s := newScratch(&m.pool, false)
+	defer s.free(&m.pool)
+	text, err := s.signingText(members, m.party.AppSecret)
 	if err != nil {
-		return Sealed{}, refusal("array-item")
+		return Sealed{}, err
 	}
 	if hasSeparator(text) {
 		return Sealed{}, refusal("line-separator")
@@ -184,10 +183,11 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte, li
 		}
 	}
 	if data != nil {
-		enc, err := sm.ECBEncrypt(m.p, m.key, data)
+		enc, err := sm.AppendECB(s.buf[:0], m.p, m.key, data) // what was built there is in text
 		if err != nil {
 			return Sealed{}, refusal("sign")
 		}
+		s.buf = enc
 		body = append(appendHex(append(body, `,"encData":"`...), enc), '"')
 	}
 	body = append(body, `,"signData":"`...)
@@ -236,15 +236,6 @@ func isNumber(s string) bool {
 	return err == nil && strconv.FormatInt(n, 10) == s
 }
 
-// appendHex writes upper-case hex.
-func appendHex(dst, b []byte) []byte {
-	const digits = "0123456789ABCDEF"
-	for _, c := range b {
-		dst = append(dst, digits[c>>4], digits[c&15])
-	}
-	return dst
-}
-
 // Open is Profile.Open.
 func (m *mpc) Open(body []byte) ([]byte, Head, error) {
 	lim := strictjson.Request()
@@ -275,13 +266,14 @@ func (m *mpc) open(body []byte, lim strictjson.Limits, reply bool) ([]byte, Head
 	}
 	var plain []byte
 	if w.hasEnc || !reply {
-		var value any
-		if plain, value, err = m.decrypt(w.encData, lim); err != nil {
+		if plain, err = m.decrypt(w.encData); err != nil {
 			return nil, Head{}, err
 		}
-		w.members = append(w.members, member{"data", value})
+		w.members = append(w.members, member{"data", &dataText{plain, lim, false}})
 	}
-	text, err := signingText(w.members, m.party.AppSecret, len(plain)+256, m.dropItems)
+	s := newScratch(&m.pool, m.dropItems)
+	defer s.free(&m.pool)
+	text, err := s.signingText(w.members, m.party.AppSecret)
 	if err != nil {
 		return nil, Head{}, err
 	}
@@ -291,34 +283,38 @@ func (m *mpc) open(body []byte, lim strictjson.Limits, reply bool) ([]byte, Head
 	return plain, w.head, nil
 }
 
-// decrypt gives the plain text of encData and what it says.
-func (m *mpc) decrypt(encData string, lim strictjson.Limits) ([]byte, any, error) {
-	text, err := hex.DecodeString(encData)
-	if err != nil {
-		return nil, nil, fault("hex")
+// decrypt gives the plain text of encData.
+func (m *mpc) decrypt(encData []byte) ([]byte, error) {
+	text, ok := decodeHex(encData)
+	if !ok {
+		return nil, fault("hex")
 	}
-	plain, err := sm.ECBDecrypt(m.p, m.key, text)
+	plain, err := sm.ECBDecryptIn(m.p, m.key, text)
 	switch {
 	case errors.Is(err, sm.ErrPadding):
-		return nil, nil, fault("padding")
+		return nil, fault("padding")
 	case err != nil:
-		return nil, nil, fault("length")
+		return nil, fault("length")
 	}
+	return plain, nil
+}
+
+// incoming reads data we received. A scalar or an empty array would vanish from the signing string
+// or be ambiguous in it.
+func incoming(plain []byte, lim strictjson.Limits) (any, error) {
 	value, err := strictjson.Decode(plain, lim)
 	if err != nil {
-		return nil, nil, jsonFault("data-", err)
+		return nil, jsonFault("data-", err)
 	}
-	// A scalar or an empty array would vanish from the signing string or be ambiguous in it.
 	switch v := value.(type) {
 	case map[string]any:
+		return v, nil
 	case []any:
-		if len(v) == 0 {
-			return nil, nil, fault("data")
+		if len(v) > 0 {
+			return v, nil
 		}
-	default:
-		return nil, nil, fault("data")
 	}
-	return plain, value, nil
+	return nil, fault("data")
 }
 
 // verify accepts signData when one of the peer's keys made it over text.

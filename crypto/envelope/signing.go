@@ -35,18 +35,46 @@ func SigningString(raw []byte, appSecret string) (string, error) {
 	for name, value := range object {
 		members = append(members, member{name, value})
 	}
-	text, err := signingText(members, appSecret, len(raw), false)
+	text, err := new(scratch).signingText(members, appSecret)
 	return string(text), err
 }
 
 // errItem is an array item that has no agreed signing text.
 var errItem = errors.New("array item")
 
-// signingText builds the signing string of members. size is a guess of its length in bytes.
-func signingText(members []member, secret string, size int, dropItems bool) ([]byte, error) {
-	type span struct{ from, to int }
-	buf := make([]byte, 0, size+64)
-	spans := make([]span, 0, len(members))
+// span is the place of one name=value in a buffer.
+type span struct{ from, to int }
+
+// dataText is a member whose value is still JSON text: one pass reads it, judges it and writes its
+// canonical text.
+type dataText struct {
+	text   []byte
+	lim    strictjson.Limits
+	sealed bool // we are asked to seal it: refusals instead of faults
+}
+
+// appendCanonical is for what canon does not vouch for.
+func (d *dataText) appendCanonical(dst []byte, dropItems bool) ([]byte, error) {
+	read := incoming
+	if d.sealed {
+		read = outgoing
+	}
+	v, err := read(d.text, d.lim)
+	if err != nil {
+		return nil, err
+	}
+	if dst, err = appendTop(dst, v, dropItems); err != nil {
+		if d.sealed {
+			return nil, refusal("array-item")
+		}
+		return nil, fault("array-item")
+	}
+	return dst, nil
+}
+
+// signingText builds the signing string of members. It lives in s, until that is freed.
+func (s *scratch) signingText(members []member, secret string) ([]byte, error) {
+	buf, spans := s.buf[:0], s.spans[:0]
 	var err error
 	for _, m := range members {
 		switch m.name {
@@ -58,21 +86,48 @@ func signingText(members []member, secret string, size int, dropItems bool) ([]b
 		}
 		from := len(buf)
 		buf = append(append(buf, m.name...), '=')
-		if s, ok := m.value.(string); ok {
-			buf = append(buf, s...)
-		} else if buf, err = appendTop(buf, m.value, dropItems); err != nil {
-			return nil, fault("array-item")
+		switch v := m.value.(type) {
+		case string:
+			buf = append(buf, v...)
+		case *dataText:
+			ok := false
+			if !v.sealed || startsObject(v.text) {
+				buf, ok = s.canon.appendCanonical(buf, v.text, v.lim)
+			}
+			if !ok {
+				if buf, err = v.appendCanonical(buf, s.dropItems); err != nil {
+					return nil, err
+				}
+			}
+		default:
+			if buf, err = appendTop(buf, v, s.dropItems); err != nil {
+				return nil, fault("array-item")
+			}
 		}
 		spans = append(spans, span{from, len(buf)})
 	}
+	s.buf, s.spans = buf, spans
 	slices.SortFunc(spans, func(a, b span) int {
 		return compareFold(buf[a.from:a.to], buf[b.from:b.to])
 	})
-	out := make([]byte, 0, len(buf)+len(spans)+len("key=")+len(secret))
-	for _, s := range spans {
-		out = append(append(out, buf[s.from:s.to]...), '&')
+	out := slices.Grow(s.text[:0], len(buf)+len(spans)+len("key=")+len(secret))
+	for _, at := range spans {
+		out = append(append(out, buf[at.from:at.to]...), '&')
 	}
-	return append(append(out, "key="...), secret...), nil
+	s.text = append(append(out, "key="...), secret...)
+	return s.text, nil
+}
+
+// startsObject tells whether the first token of a JSON text is a brace.
+func startsObject(text []byte) bool {
+	for _, c := range text {
+		switch c {
+		case ' ', '\n', '\r', '\t':
+			continue
+		}
+		return c == '{'
+	}
+	return false
 }
 
 // isEmpty tells whether a member is dropped: null, "" or [].

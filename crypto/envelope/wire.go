@@ -1,8 +1,10 @@
 package envelope
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 
 	"yiqiao/schemas/strictjson"
 )
@@ -12,23 +14,156 @@ type wire struct {
 	members           []member // all but signData, encData and extra
 	head              Head
 	encType, signType string
-	encData, signData string
+	encData           []byte // may alias the message
+	signData          string
 	hasEnc, hasSign   bool
 	hasCode           bool
 }
 
 // readWire reads the top level of a message and the types of the members we know.
 func readWire(body []byte, lim strictjson.Limits) (*wire, error) {
-	v, err := strictjson.Decode(body, lim)
-	if err != nil {
-		return nil, jsonFault("", err)
-	}
-	object, ok := v.(map[string]any)
+	members, ok := flat(body, lim)
 	if !ok {
-		return nil, fault("member")
+		v, err := strictjson.Decode(body, lim)
+		if err != nil {
+			return nil, jsonFault("", err)
+		}
+		object, ok := v.(map[string]any)
+		if !ok {
+			return nil, fault("member")
+		}
+		members = make([]member, 0, len(object)+1)
+		for name, value := range object {
+			members = append(members, member{name, value})
+		}
 	}
-	w := &wire{members: make([]member, 0, len(object)+1)}
-	for name, value := range object {
+	return newWire(members)
+}
+
+// maxFlat is how many members a message has at most; one with more is read the long way.
+const maxFlat = 16
+
+// flat gives the members of a message whose values are strings without escapes, and nothing else:
+// what a message usually is. Everything that is more, or wrong, is for strictjson to read. The value of
+// encData aliases body.
+func flat(body []byte, lim strictjson.Limits) ([]member, bool) {
+	c := canon{src: body}
+	i := c.blanks(0)
+	if i >= len(body) || body[i] != '{' || len(body) > lim.MaxBytes || lim.MaxNodes <= maxFlat || !utf8.Valid(body) {
+		return nil, false
+	}
+	members := make([]member, 0, maxFlat)
+	for i = c.blanks(i + 1); ; i = c.blanks(i + 1) {
+		name, next, ok := c.bare(i)
+		if !ok || len(members) == maxFlat-1 { // one place is left for data
+			return nil, false
+		}
+		for _, m := range members {
+			if m.name == string(name) {
+				return nil, false
+			}
+		}
+		if i = c.blanks(next); i >= len(body) || body[i] != ':' {
+			return nil, false
+		}
+		m := member{name: known(name)}
+		i = c.blanks(i + 1)
+		if text, next, ok := c.bare(i); !ok {
+			if m.value, i, ok = c.scalar(i); !ok {
+				return nil, false
+			}
+		} else if i = next; m.name == "encData" {
+			m.value = bareText(text)
+		} else {
+			m.value = known(text)
+		}
+		members = append(members, m)
+		if i = c.blanks(i); i >= len(body) || body[i] != ',' {
+			break
+		}
+	}
+	if i >= len(body) || body[i] != '}' || c.blanks(i+1) != len(body) {
+		return nil, false
+	}
+	return members, true
+}
+
+// bareText is the value of encData, written without escapes.
+type bareText []byte
+
+// bare gives what stands between the quotes of the string at i when it has no escapes.
+func (c *canon) bare(i int) (text []byte, next int, ok bool) {
+	if i >= len(c.src) || c.src[i] != '"' {
+		return nil, i, false
+	}
+	end := plainRun(c.src, i+1)
+	if end >= len(c.src) || c.src[end] != '"' {
+		return nil, end, false
+	}
+	return c.src[i+1 : end], end + 1, true
+}
+
+// known is string(text) without making the words that most messages have.
+func known(text []byte) string {
+	switch string(text) {
+	case "appId":
+		return "appId"
+	case "code":
+		return "code"
+	case "encData":
+		return "encData"
+	case "encType":
+		return "encType"
+	case "message":
+		return "message"
+	case "signData":
+		return "signData"
+	case "signType":
+		return "signType"
+	case "success":
+		return "success"
+	case "timestamp":
+		return "timestamp"
+	case "transType":
+		return "transType"
+	case "type":
+		return "type"
+	case "version":
+		return "version"
+	case "SM2":
+		return "SM2"
+	case "SM4":
+		return "SM4"
+	}
+	return string(text)
+}
+
+// scalar reads true, false or null, or a plain integer.
+func (c *canon) scalar(i int) (v any, next int, ok bool) {
+	if i >= len(c.src) {
+		return nil, i, false
+	}
+	rest := c.src[i:]
+	switch {
+	case bytes.HasPrefix(rest, []byte("true")):
+		return true, i + 4, true
+	case bytes.HasPrefix(rest, []byte("false")):
+		return false, i + 5, true
+	case bytes.HasPrefix(rest, []byte("null")):
+		return nil, i + 4, true
+	}
+	next = digitRun(c.src, i)
+	if n := next - i; n == 0 || n > maxPlainNumber || n > 1 && rest[0] == '0' || next == len(c.src) || c.src[next] != ',' && c.src[next] != '}' {
+		return nil, i, false
+	}
+	return json.Number(rest[:next-i]), next, true
+}
+
+// newWire sorts out the members.
+func newWire(members []member) (*wire, error) {
+	w := &wire{members: members[:0]}
+	for _, m := range members {
+		name, value := m.name, m.value
 		var to *string
 		number := false
 		switch name {
@@ -40,7 +175,12 @@ func readWire(body []byte, lim strictjson.Limits) (*wire, error) {
 			if value == nil {
 				continue
 			}
-			if w.encData, ok = value.(string); !ok {
+			switch v := value.(type) {
+			case bareText:
+				w.encData = v
+			case string:
+				w.encData = []byte(v)
+			default:
 				return nil, fault("member")
 			}
 			w.hasEnc = true
@@ -49,6 +189,7 @@ func readWire(body []byte, lim strictjson.Limits) (*wire, error) {
 			if value == nil || value == "" {
 				continue
 			}
+			var ok bool
 			if w.signData, ok = value.(string); !ok {
 				return nil, fault("member")
 			}
@@ -91,7 +232,7 @@ func readWire(body []byte, lim strictjson.Limits) (*wire, error) {
 				return nil, fault("member")
 			}
 		}
-		w.members = append(w.members, member{name, value})
+		w.members = append(w.members, m)
 	}
 	return w, nil
 }

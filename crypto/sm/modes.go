@@ -1,8 +1,10 @@
 package sm
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/subtle"
+	"slices"
 )
 
 const blockSize = 16
@@ -18,38 +20,54 @@ type ecbModes interface {
 // does. plain may be empty and is not changed; the result is 1 to 16 bytes longer. Deterministic.
 // ErrKey when key is not 16 bytes.
 func ECBEncrypt(p Provider, key, plain []byte) ([]byte, error) {
+	return AppendECB(nil, p, key, plain)
+}
+
+// AppendECB is ECBEncrypt that appends to dst, which must not overlap plain. On an error it gives
+// nil.
+func AppendECB(dst []byte, p Provider, key, plain []byte) ([]byte, error) {
 	b, err := p.SM4(key)
 	if err != nil {
 		return nil, err
 	}
-	buf := pad(plain)
+	from, n := len(dst), blockSize-len(plain)%blockSize
+	dst = append(slices.Grow(dst, len(plain)+n), plain...)
+	for range n {
+		dst = append(dst, byte(n))
+	}
+	buf := dst[from:]
 	if m, ok := b.(ecbModes); ok {
 		m.NewECBEncrypter().CryptBlocks(buf, buf)
-		return buf, nil
+		return dst, nil
 	}
 	for i := 0; i < len(buf); i += blockSize {
 		b.Encrypt(buf[i:i+blockSize], buf[i:i+blockSize])
 	}
-	return buf, nil
+	return dst, nil
 }
 
 // ECBDecrypt undoes ECBEncrypt. A length of zero or not a multiple of 16 is ErrCipher, wrong
 // padding ErrPadding; the two must not be told apart by anybody outside.
 func ECBDecrypt(p Provider, key, text []byte) ([]byte, error) {
+	return ECBDecryptIn(p, key, bytes.Clone(text))
+}
+
+// ECBDecryptIn is ECBDecrypt in the place of the ciphertext: the result is the front of buf. When it
+// fails nothing of the plaintext is left there.
+func ECBDecryptIn(p Provider, key, buf []byte) ([]byte, error) {
 	b, err := p.SM4(key)
 	if err != nil {
 		return nil, err
 	}
-	if len(text) == 0 || len(text)%blockSize != 0 {
+	if len(buf) == 0 || len(buf)%blockSize != 0 {
 		return nil, ErrCipher
 	}
-	buf := make([]byte, len(text))
 	if m, ok := b.(ecbModes); ok {
-		m.NewECBDecrypter().CryptBlocks(buf, text)
+		m.NewECBDecrypter().CryptBlocks(buf, buf)
 		return unpad(buf)
 	}
 	for i := 0; i < len(buf); i += blockSize {
-		b.Decrypt(buf[i:i+blockSize], text[i:i+blockSize])
+		b.Decrypt(buf[i:i+blockSize], buf[i:i+blockSize])
 	}
 	return unpad(buf)
 }
