@@ -24,6 +24,7 @@ type job struct {
 	operator gateway.Operator
 	area     string // insuplc_admdvs
 	input    any    // with credentials; they go no further than the wire
+	text     []byte // of input, when it was needed already
 	request  gateway.RequestKey
 	bill     string
 	step     string
@@ -277,15 +278,19 @@ func (d *Desk) keptInput(j job) []byte {
 
 // encode gives the core message.
 func (d *Desk) encode(j job, id ident.MsgID, signNo string, now time.Time) ([]byte, error) {
-	if !strictjson.Writable(j.input) {
-		return nil, errors.New("flow: input holds a type no decoder gives")
+	text := j.text
+	if text == nil {
+		if !strictjson.Writable(j.input) {
+			return nil, errors.New("flow: input holds a type no decoder gives")
+		}
+		text = strictjson.Encode(j.input)
 	}
 	return wire.EncodeRequest(wire.Request{
 		Infno: j.tx.Infno, MsgID: id, MdtrtArea: j.inst.Area, InsuplcArea: j.area,
 		Receiver: j.inst.Receiver, DevNo: j.inst.DevNo, DevSafeInfo: j.inst.DevSafe, Version: j.inst.Version,
 		OperatorType: j.operator.Type, Operator: j.operator.ID, OperatorName: j.operator.Name,
 		Time: now.In(gateway.China).Format(time.DateTime), Institution: j.inst.Code,
-		InstitutionNm: j.inst.Name, SignNo: signNo, Input: strictjson.Encode(j.input),
+		InstitutionNm: j.inst.Name, SignNo: signNo, Input: text,
 	})
 }
 

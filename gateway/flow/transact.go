@@ -70,12 +70,12 @@ func (d *Desk) order(op string, c gateway.Caller, r gateway.Transact) (order, er
 	if !strictjson.Writable(r.Input) {
 		return order{}, internalError("flow."+op, errors.New("input was not decoded by strictjson"))
 	}
+	text := strictjson.Encode(r.Input)
 	return order{
-		key: key,
-		digest: d.opt.Digest([]byte(op), []byte(tx.Infno), []byte(inst.Code), []byte(r.InsuplcArea),
-			strictjson.Encode(r.Input)),
+		key:    key,
+		digest: d.opt.Digest([]byte(op), []byte(tx.Infno), []byte(inst.Code), []byte(r.InsuplcArea), text),
 		job: job{
-			op: "flow." + op, inst: inst, tx: tx, operator: oper, area: r.InsuplcArea, input: r.Input,
+			op: "flow." + op, inst: inst, tx: tx, operator: oper, area: r.InsuplcArea, input: r.Input, text: text,
 			request: key, step: string(tx.Infno), attempt: 1,
 			answer: func(rec gateway.Record) *gateway.Answer { return pointer(key, rec) },
 		},
