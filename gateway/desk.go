@@ -218,7 +218,8 @@ type Settlement struct {
 	ID           string           `json:"id"`
 	RequestID    string           `json:"request_id,omitempty"`
 	State        BillState        `json:"state"`
-	Unknown      bool             `json:"outcome_unknown"` // a step's outcome is being found out
+	Unknown      bool             `json:"outcome_unknown"`        // a step's outcome is not known
+	NeedsPerson  bool             `json:"needs_person,omitempty"` // and the gateway can not find it out: a person has to
 	Message      string           `json:"message,omitempty"`
 	Visit        ident.Visit      `json:"mdtrt_id,omitempty"`
 	SettlementID ident.Settlement `json:"setl_id,omitempty"`

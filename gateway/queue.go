@@ -60,6 +60,20 @@ type Degraded interface {
 	Degraded() string
 }
 
+// Watched is implemented by a Desk that counts what is open.
+type Watched interface {
+	// Open is as of the last round of resolving, the zero value before the first. It does not wait.
+	Open() OpenCount
+}
+
+// OpenCount is how many transactions of a journal have no known end, whoever sent them.
+type OpenCount struct {
+	Unknown int       `json:"unknown"`         // being found out
+	Parked  int       `json:"parked"`          // wait for a person
+	Uploads int       `json:"uploads_parked"`  // queued uploads that wait for a person
+	Oldest  time.Time `json:"oldest,omitzero"` // when the oldest of them all was made
+}
+
 // QueueState is how a queue stands.
 type QueueState struct {
 	Kind    string    `json:"kind"`              // embedded, kafka

@@ -113,6 +113,7 @@ type Stay struct {
 	RequestID    string           `json:"request_id,omitempty"` // of the admission
 	State        StayState        `json:"state"`
 	Unknown      bool             `json:"outcome_unknown"`
+	NeedsPerson  bool             `json:"needs_person,omitempty"`
 	Message      string           `json:"message,omitempty"`
 	Visit        ident.Visit      `json:"mdtrt_id,omitempty"`
 	SettlementID ident.Settlement `json:"setl_id,omitempty"`

@@ -26,6 +26,7 @@ const (
 	CodeCentreRefused     Code = "centre-refused"
 	CodeRestUnsettled     Code = "rest-unsettled" // partial refund: undone, but the rest was refused
 	CodeOutcomeUnknown    Code = "outcome-unknown"
+	CodeNeedsPerson       Code = "needs-person" // the outcome could not be found out: a person decides
 	CodeCentreBusy        Code = "centre-busy"
 	CodeCentreDown        Code = "centre-down"
 	CodeCentreUnreachable Code = "centre-unreachable" // not sent
@@ -60,6 +61,7 @@ var Codes = map[Code]Words{
 	CodeCentreRefused:     {"医保中心未受理", "The insurance centre refused.", "请按中心提示处理; 中心未执行本笔请求", "Follow the centre's message; this request was not carried out.", OwnerDesk, 422},
 	CodeRestUnsettled:     {"原结算已撤销, 剩余明细未能重新结算", "The settlement was undone, but what is left could not be settled again.", "原结算款已退回; 请按中心提示处理后用同一请求号重发, 或整单退费", "The money is back. Follow the centre's message and send the same request again, or refund the whole bill.", OwnerDesk, 422},
 	CodeOutcomeUnknown:    {"医保中心未给出可信答复, 结果待核实", "No trustworthy answer: the outcome is being found out.", "请勿重新结算; 网关正在查证, 请稍后用同一请求号查询", "Do not settle again; ask with the same id a little later.", OwnerOperator, 202},
+	CodeNeedsPerson:       {"结果无法自动查清, 已转人工核实", "The outcome could not be found out by itself; a person has to.", "请勿重新结算; 由网关管理员会同医保经办核实并了结 (yiqiao journal list --state parked), 之后用同一请求号查询", "Do not settle again. The operator of the gateway finds out with the centre and ends it (yiqiao journal list --state parked); ask with the same id afterwards.", OwnerOperator, 202},
 	CodeCentreBusy:        {"发往医保中心的请求过多", "Too many calls to the centre in flight.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerOperator, 503},
 	CodeCentreDown:        {"医保中心暂不可用, 已暂停发送", "The centre is failing; sending is paused.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerCentre, 503},
 	CodeCentreUnreachable: {"无法连接医保中心, 本笔未发出", "The centre can not be reached; nothing was sent.", "请检查专线; 可用同一请求号重试", "Check the line; the same id may be sent again.", OwnerOperator, 503},

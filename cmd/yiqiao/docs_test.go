@@ -64,7 +64,7 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 		w := gateway.Codes[gateway.Code(c)]
 		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s | %s |\n", c, w.Status, w.Owner, w.ZH, w.NextZH, w.EN, w.NextEN)
 	}
-	b.WriteString("\n`owner` says whose job it is: `his` the HIS vendor, `desk` the person at the counter, `operator` whoever runs\nthe gateway, `centre` the insurance centre. `outcome-unknown` is no failure: ask again with the same id.\n")
+	b.WriteString("\n`owner` says whose job it is: `his` the HIS vendor, `desk` the person at the counter, `operator` whoever runs\nthe gateway, `centre` the insurance centre. `outcome-unknown` is no failure: ask again with the same id.\n`needs-person` is none either: the gateway has found out what it can, and the answer stays the same until people have\nended the transaction; its id is in `instance`, a bill shows `needs_person`. Do not settle again meanwhile.\n")
 	b.WriteString("\n## Findings inside `request-invalid`\n\n| code | 含义 | meaning |\n|---|---|---|\n")
 	findings := append(check.Codes(), flow.FindingCodes()...)
 	findings = append(findings, check.Meaning{Code: rest.FindingConflict, ZH: "请求号在报文和请求头中不一致", EN: "request_id and Idempotency-Key differ"},
@@ -96,6 +96,8 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 		{gateway.CauseMismatch, "unknown", "a verified reply for another message, or with totals that can not be"},
 		{"taken-up", "unknown", "an upload that was parked and put back into the queue by a person"},
 		{gateway.CauseCrash, "unknown", "found as sent at start-up"},
+		{"adopted", "done", "learnt by asking the centre"},
+		{"by-hand", "done, reversed, absent", "people found out and ended it"},
 	} {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.cause, c.outcome, c.text)
 	}

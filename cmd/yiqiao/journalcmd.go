@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,35 +63,29 @@ type listed struct {
 }
 
 func journalListCommand(s *streams) *cobra.Command {
-	var path, day, infno string
-	var states []string
-	var limit int
+	var path string
+	var f journalFilter
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "列出交易 / List transactions",
 		Example: `  yiqiao journal list --config mysite
   yiqiao journal list --config mysite --state unknown --state parked
-  yiqiao journal list --config mysite --day 2026-11-23 --infno 2207 --json`,
+  yiqiao journal list --config mysite --day 2026-11-23 --infno 2207 --json
+  yiqiao journal list --config mysite --bill BH44010000001202611230915300002
+  yiqiao journal list --config mysite --request OP20261123-0001 --system his-a`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := gateway.Query{Infno: ident.Infno(infno), Newest: true, Limit: limit}
-			for _, st := range states {
-				q.States = append(q.States, gateway.State(st))
-			}
-			if day != "" {
-				t, err := time.ParseInLocation("2006-01-02", day, gateway.China)
-				if err != nil {
-					return fmt.Errorf("--day 应为 yyyy-MM-dd / must be yyyy-MM-dd")
-				}
-				q.From, q.To = t, t.AddDate(0, 0, 1)
+			q, err := f.query()
+			if err != nil {
+				return err
 			}
 			j, err := openJournal(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
 			defer j.close()
-			recs, err := j.List(cmd.Context(), q)
+			recs, err := f.records(cmd.Context(), j, path, q)
 			if err != nil {
 				return err
 			}
@@ -109,13 +104,95 @@ func journalListCommand(s *streams) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
-	c.Flags().StringVar(&day, "day", "", "只看某日, yyyy-MM-dd / one day")
-	c.Flags().StringVar(&infno, "infno", "", "只看某交易 / one transaction number")
-	c.Flags().StringArrayVar(&states, "state", nil, "只看某状态: prepared sent done refused unknown reversed absent parked")
-	c.Flags().IntVar(&limit, "limit", 50, "最多几笔 / at most that many")
+	c.Flags().StringVar(&f.day, "day", "", "只看某日, yyyy-MM-dd / one day")
+	c.Flags().StringVar(&f.infno, "infno", "", "只看某交易 / one transaction number")
+	c.Flags().StringVar(&f.bill, "bill", "", "只看某结算单或住院单 / one bill or stay")
+	c.Flags().StringVar(&f.request, "request", "", "只看某 HIS 请求号 / one request id of a HIS")
+	c.Flags().StringVar(&f.system, "system", "", "与 --request 同用: 接入方, 缺省为配置中的全部 / with --request: the HIS system, default all configured")
+	c.Flags().StringArrayVar(&f.states, "state", nil, "只看某状态: prepared sent done refused unknown reversed absent parked")
+	c.Flags().IntVar(&f.limit, "limit", 50, "最多几笔 / at most that many")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
-	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"prepared", "sent", "done", "refused", "unknown", "reversed", "absent", "parked"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// journalFilter is what `journal list` is asked for.
+type journalFilter struct {
+	day, infno, bill, request, system string
+	states                            []string
+	limit                             int
+}
+
+var stateNames = []string{"prepared", "sent", "done", "refused", "unknown", "reversed", "absent", "parked"}
+
+func (f journalFilter) query() (gateway.Query, error) {
+	q := gateway.Query{Infno: ident.Infno(f.infno), Newest: true, Limit: f.limit}
+	for _, st := range f.states {
+		if !slices.Contains(stateNames, st) {
+			return q, fmt.Errorf("没有状态 %q, 应为 / no such state, one of: %s", st, strings.Join(stateNames, " "))
+		}
+		q.States = append(q.States, gateway.State(st))
+	}
+	switch {
+	case f.bill != "" && f.request != "":
+		return q, errors.New("--bill 与 --request 只能用一个 / use one of --bill and --request")
+	case f.system != "" && f.request == "":
+		return q, errors.New("--system 须与 --request 同用 / --system goes with --request")
+	case f.limit < 1 || f.limit > 10_000:
+		return q, errors.New("--limit 应为 1 到 10000 / must be 1 to 10000")
+	}
+	if f.day != "" {
+		t, err := time.ParseInLocation("2006-01-02", f.day, gateway.China)
+		if err != nil {
+			return q, fmt.Errorf("--day 应为 yyyy-MM-dd / must be yyyy-MM-dd")
+		}
+		q.From, q.To = t, t.AddDate(0, 0, 1)
+	}
+	return q, nil
+}
+
+// records reads what is asked for, newest first.
+func (f journalFilter) records(ctx context.Context, j gateway.Journal, path string, q gateway.Query) ([]gateway.Record, error) {
+	var list []gateway.Record
+	switch {
+	case f.bill != "":
+		if _, err := j.Bill(ctx, f.bill); errors.Is(err, gateway.ErrNotFound) {
+			return nil, fmt.Errorf("没有 %s / not found", f.bill)
+		}
+		recs, err := j.BillRecords(ctx, f.bill)
+		if err != nil {
+			return nil, err
+		}
+		list = recs
+	case f.request != "":
+		systems := []string{f.system}
+		if f.system == "" {
+			g, err := loadGateway(path)
+			if err != nil {
+				return nil, err
+			}
+			systems = append(systems[:0], gateway.OwnSystem)
+			for _, h := range g.HIS {
+				systems = append(systems, h.System)
+			}
+		}
+		slices.Sort(systems)
+		for _, s := range slices.Compact(systems) {
+			recs, err := j.RequestRecords(ctx, gateway.RequestKey{System: s, ID: f.request})
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, recs...)
+		}
+	default:
+		return j.List(ctx, q)
+	}
+	list = slices.DeleteFunc(list, func(r gateway.Record) bool {
+		return q.Infno != "" && r.Infno != q.Infno || len(q.States) > 0 && !slices.Contains(q.States, r.State) ||
+			!q.From.IsZero() && (r.CreatedAt.Before(q.From) || !r.CreatedAt.Before(q.To))
+	})
+	slices.SortStableFunc(list, func(a, b gateway.Record) int { return strings.Compare(string(b.ID), string(a.ID)) })
+	return list[:min(len(list), q.Limit)], nil
 }
 
 // stateZH names a state for people.
@@ -202,11 +279,11 @@ func journalShowCommand(s *streams) *cobra.Command {
 }
 
 func findRecords(ctx context.Context, j gateway.Journal, id string) ([]gateway.Record, error) {
-	if len(id) > 0 && id[0] == 'B' {
-		if _, err := j.Bill(ctx, id); err != nil {
-			return nil, err
-		}
+	switch _, err := j.Bill(ctx, id); {
+	case err == nil:
 		return j.BillRecords(ctx, id)
+	case !errors.Is(err, gateway.ErrNotFound):
+		return nil, err
 	}
 	r, err := j.Record(ctx, ident.MsgID(id))
 	if err != nil {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
@@ -80,11 +81,16 @@ func failure(op string, rec gateway.Record, ref string) *gateway.Error {
 		e.Code, e.Detail = gateway.CodeSignIn, refused(rec).ErrMsg
 	case rec.State == gateway.StateRefused:
 		e.Code, e.Detail = gateway.CodeCentreRefused, refused(rec).ErrMsg
+	case rec.State == gateway.StateParked:
+		e.Code, e.Detail, e.RetryAfter = gateway.CodeNeedsPerson, string(rec.Cause), personPace
 	default:
 		e.Code, e.Detail = gateway.CodeOutcomeUnknown, string(rec.Cause)
 	}
 	return e
 }
+
+// personPace is how soon a HIS is told to ask again about what waits for a person.
+const personPace = 10 * time.Minute
 
 func inProgress(op, ref string) *gateway.Error {
 	return &gateway.Error{Code: gateway.CodeRequestInProgress, Op: op, Ref: ref}

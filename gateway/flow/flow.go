@@ -122,6 +122,7 @@ type Desk struct {
 	mu    sync.Mutex
 	late  []lateEvent               // what could not be written after sending
 	looks map[ident.MsgID]time.Time // when to look at an unknown record again
+	still gateway.OpenCount         // see count
 }
 
 var _ gateway.Desk = (*Desk)(nil)

@@ -176,6 +176,11 @@ func (s *stand) pending() []gateway.Record {
 	return list
 }
 
+// parked reports whether one of them waits for a person.
+func (s *stand) parked() bool {
+	return slices.ContainsFunc(s.pending(), func(rec gateway.Record) bool { return rec.State == gateway.StateParked })
+}
+
 // lastDenied is the latest step that was refused for a business reason, among those of the way up
 // or among all.
 func (s *stand) lastDenied(wayUp bool) (gateway.Record, bool) {

@@ -31,6 +31,7 @@ func (d *Desk) resolve(ctx context.Context) error {
 	}
 	now := d.opt.Clock.Now()
 	d.forgetLooks(recs)
+	d.count(recs)
 	for _, rec := range recs {
 		if len(rec.Wire) > 0 || now.Before(d.lookAt(rec.ID)) {
 			continue
@@ -46,6 +47,38 @@ func (d *Desk) resolve(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// count keeps how many there are; recs are all that are unknown or parked.
+func (d *Desk) count(recs []gateway.Record) {
+	var n gateway.OpenCount
+	for _, rec := range recs {
+		switch {
+		case rec.State == gateway.StateParked && len(rec.Wire) > 0:
+			n.Uploads++
+		case rec.State == gateway.StateParked:
+			n.Parked++
+		case len(rec.Wire) > 0:
+			continue // it will be sent again, or is on its way
+		default:
+			n.Unknown++
+		}
+		if n.Oldest.IsZero() || rec.CreatedAt.Before(n.Oldest) {
+			n.Oldest = rec.CreatedAt
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.still = n
+}
+
+var _ gateway.Watched = (*Desk)(nil)
+
+// Open implements gateway.Watched.
+func (d *Desk) Open() gateway.OpenCount {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.still
 }
 
 func (d *Desk) lookAt(id ident.MsgID) time.Time {

@@ -108,8 +108,11 @@ func TestMismatchIsNeverAbsent(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.rest()
-		if _, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
-			t.Errorf("%s: parked: %v", words, err)
+		if s, err := b.confirm("c1", s); codeOf(err) != gateway.CodeNeedsPerson || !s.NeedsPerson || !s.Unknown {
+			t.Errorf("%s: parked: %+v %v", words, s, err)
+		}
+		if err := b.desk.tick(bg); err != nil || b.desk.Open().Parked != 1 || b.desk.Open().Unknown != 0 || b.desk.Open().Oldest.IsZero() {
+			t.Errorf("counted %+v %v", b.desk.Open(), err)
 		}
 		wantNumbers(t, b.numbers(), "2207", "2601")
 	}
@@ -151,7 +154,7 @@ func TestUnknownReversalIsNotRepeated(t *testing.T) {
 		if len(b.centre.Sent("2601")) != 1 {
 			t.Errorf("2601 sent %d times", len(b.centre.Sent("2601")))
 		}
-		if got, err := b.confirm("c1", s); codeOf(err) != gateway.CodeOutcomeUnknown {
+		if got, err := b.confirm("c1", s); codeOf(err) != gateway.CodeNeedsPerson {
 			t.Errorf("%+v %v", got, err)
 		}
 	}

@@ -107,7 +107,7 @@ func fenIn(o object, name string) money.Fen {
 func (c *climb) stayView() gateway.Stay {
 	sum := c.stand.charged()
 	s := gateway.Stay{
-		ID: c.bill.ID, RequestID: c.asked.RequestID, State: stayState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0,
+		ID: c.bill.ID, RequestID: c.asked.RequestID, State: stayState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
 		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Charged: sum.total.String(), Rows: sum.rows,
 		Steps: []gateway.Step{}, Warnings: c.warnings,
 	}

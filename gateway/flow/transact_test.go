@@ -208,7 +208,7 @@ func TestLowLevelUploadIsNotUndoneBehindTheHIS(t *testing.T) {
 	}
 	rowOf := feeRow(&bill("x", 1).Fees[0], facts{person: "P1", visit: string(s.Visit), batch: "BATCH2"})
 	r := gateway.Transact{RequestID: "f1", Infno: "2204", Operator: clerk, InsuplcArea: "430103", Input: object{"feedetail": []any{rowOf}}}
-	if _, err := b.desk.Transact(bg, his, r); codeOf(err) != gateway.CodeOutcomeUnknown {
+	if _, err := b.desk.Transact(bg, his, r); codeOf(err) != gateway.CodeNeedsPerson {
 		t.Fatal(err)
 	}
 	b.rest()
@@ -216,7 +216,7 @@ func TestLowLevelUploadIsNotUndoneBehindTheHIS(t *testing.T) {
 		t.Errorf("%d undos sent", n)
 	}
 	got, err := b.desk.Transact(bg, his, r)
-	if codeOf(err) != gateway.CodeOutcomeUnknown || got.State != gateway.StateParked {
+	if codeOf(err) != gateway.CodeNeedsPerson || got.State != gateway.StateParked {
 		t.Errorf("%+v %v", got, err)
 	}
 }

@@ -24,7 +24,7 @@ func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gat
 // view is how a bill stands, for the HIS.
 func (c *climb) view() gateway.Settlement {
 	s := gateway.Settlement{
-		ID: c.bill.ID, RequestID: c.key.ID, State: billState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0,
+		ID: c.bill.ID, RequestID: c.key.ID, State: billState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
 		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Steps: []gateway.Step{}, Warnings: c.warnings,
 	}
 	for _, rec := range c.stand.steps {

@@ -154,6 +154,7 @@ func (s suite) threeValues(t *testing.T) {
 		{"unreachable", &gateway.Error{Code: gateway.CodeCentreUnreachable, Ref: id(1)}, "refused", gateway.CodeCentreUnreachable, false},
 		{"reused", &gateway.Error{Code: gateway.CodeRequestIDReused, Ref: id(1)}, "", gateway.CodeRequestIDReused, false},
 		{"unknown error", &gateway.Error{Code: gateway.CodeOutcomeUnknown, Ref: id(1)}, "unknown", gateway.CodeOutcomeUnknown, false},
+		{"needs a person", &gateway.Error{Code: gateway.CodeNeedsPerson, Ref: id(1)}, "unknown", gateway.CodeNeedsPerson, false},
 		{"unknown state", Transaction("R-1", 1, gateway.StateUnknown), "unknown", "", false},
 		{"still sent", Transaction("R-1", 1, gateway.StateSent), "unknown", "", false},
 		{"parked", Transaction("R-1", 1, gateway.StateParked), "unknown", "", false},

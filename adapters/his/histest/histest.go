@@ -74,7 +74,7 @@ type suite struct {
 // done, "" when the code says nothing of it.
 func OutcomeOf(c gateway.Code) string {
 	switch c {
-	case gateway.CodeOutcomeUnknown:
+	case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson:
 		return "unknown"
 	case gateway.CodeInternal, gateway.CodeRequestInProgress, gateway.CodeRequestIDReused:
 		return ""

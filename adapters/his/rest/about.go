@@ -43,10 +43,19 @@ type Health struct {
 	Time    time.Time    `json:"time"`
 	Code    gateway.Code `json:"code,omitempty"`   // why new work is not accepted
 	Reason  string       `json:"reason,omitempty"` // its words, or what fails
+	// Open is what has no known end, where the desk counts it.
+	Open *gateway.OpenCount `json:"open,omitempty"`
 }
 
 func (h *Handler) health(k *call) (answer, error) {
 	out := Health{Status: "ok", Version: h.o.Version, Time: inChina(h.o.Clock.Now())}
+	if w, ok := h.o.Desk.(gateway.Watched); ok {
+		n := w.Open()
+		if !n.Oldest.IsZero() {
+			n.Oldest = inChina(n.Oldest)
+		}
+		out.Open = &n
+	}
 	err := h.o.Desk.Health(k.ctx())
 	if err == nil {
 		if d, ok := h.o.Desk.(gateway.Degraded); ok && d.Degraded() != "" {

@@ -246,7 +246,7 @@ func TestRetryAfter(t *testing.T) {
 		want string
 	}{
 		{gateway.CodeCentreDown, 1500 * time.Millisecond, "2"}, {gateway.CodeCentreDown, 0, "5"}, {gateway.CodeCentreBusy, -1, "5"},
-		{gateway.CodeRateLimited, 0, "1"}, {gateway.CodeRateLimited, time.Hour * 100, "3600"}, {gateway.CodeOutcomeUnknown, 0, "3"},
+		{gateway.CodeRateLimited, 0, "1"}, {gateway.CodeRateLimited, time.Hour * 100, "3600"}, {gateway.CodeOutcomeUnknown, 0, "3"}, {gateway.CodeNeedsPerson, 10 * time.Minute, "600"},
 		{gateway.CodeRequestInProgress, 0, "1"}, {gateway.CodeRequestInvalid, 0, ""}, {gateway.CodeState, 4 * time.Second, "4"},
 	} {
 		desk.Err = &gateway.Error{Code: c.code, RetryAfter: c.give}
@@ -295,6 +295,14 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// countingDesk counts what is open.
+type countingDesk struct {
+	*histest.Desk
+	n gateway.OpenCount
+}
+
+func (d countingDesk) Open() gateway.OpenCount { return d.n }
+
 func TestHealth(t *testing.T) {
 	desk := &histest.Desk{}
 	refused := 0
@@ -303,6 +311,11 @@ func TestHealth(t *testing.T) {
 	h := open(t, o)
 	if w := call(h, "GET", "/healthz", nil, "Authorization", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"status":"ok"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	counted := options(countingDesk{desk, gateway.OpenCount{Unknown: 2, Parked: 1, Oldest: time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)}})
+	if w := call(open(t, counted), "GET", "/healthz", nil, "Authorization", ""); !strings.Contains(w.Body.String(),
+		`"open":{"unknown":2,"parked":1,"uploads_parked":0,"oldest":"2026-03-04T08:00:00+08:00"}`) {
+		t.Errorf("%s", w.Body)
 	}
 	for err, code := range map[error]string{
 		&gateway.Error{Code: gateway.CodeStorage, Detail: "disk"}: "storage-unavailable", errors.New("disk"): "internal",

@@ -62,7 +62,7 @@ func (k *call) problem(err error) (answer, error) {
 	var location string
 	if k.where != "" && k.id != "" {
 		p.Instance = k.where + url.PathEscape(k.id)
-		if e.Code == gateway.CodeOutcomeUnknown {
+		if w.Status == http.StatusAccepted {
 			location = p.Instance
 		}
 	}
@@ -103,7 +103,7 @@ func (k *call) known(err error) *gateway.Error {
 		switch status := gateway.Codes[e.Code].Status; {
 		case e.Code == gateway.CodeInternal:
 			k.h.o.Log.Error("a call failed", "reference", k.reference, "err", e.Error())
-		case status >= 500, e.Code == gateway.CodeOutcomeUnknown:
+		case status >= 500, status == http.StatusAccepted:
 			k.h.o.Log.Warn("a call failed", "reference", k.reference, "err", e.Error())
 		}
 		return e

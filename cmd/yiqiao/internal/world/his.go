@@ -212,7 +212,7 @@ func (c *cashier) hear(x *call) {
 		if p := c.w.any(); p != nil {
 			p.desk.Told(c.caller, r.id)
 		}
-	case gateway.CodeOutcomeUnknown, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeCentreBusy,
+	case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeCentreBusy,
 		gateway.CodeCentreDown, gateway.CodeCentreUnreachable, gateway.CodeSignIn, gateway.CodeRestUnsettled:
 	case gateway.CodeCredentialNeeded:
 		c.w.count("his-credential-again")
