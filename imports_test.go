@@ -35,6 +35,8 @@ var only = map[string]string{
 	"github.com/emmansun/gmsm":        "yiqiao/crypto",
 	"github.com/xeipuuv/gojsonschema": "yiqiao/schemas/check",
 	"github.com/spf13/cobra":          "yiqiao/cmd",
+	"github.com/expr-lang/expr":       "yiqiao/gateway/mapping",
+	"github.com/xuri/excelize":        "yiqiao/schemas/sheet",
 }
 
 type pkg struct {
