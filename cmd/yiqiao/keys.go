@@ -1,12 +1,10 @@
 package main
 
 import (
-	"crypto/rand"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
 	"yiqiao/crypto/vectors"
 )
@@ -14,42 +12,14 @@ import (
 func keysCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
-		Short: "生成密钥, 检验密码实现 / Make keys, check the cryptography",
-	}
-	c.AddCommand(keysGenerateCommand(s), keysVectorsCommand(s))
-	return c
-}
+		Short: "生成、导入、轮换、查看密钥, 检验密码实现 / Keys: make, import, rotate, look at; check the cryptography",
+		Long: `密钥可以各自存放在文件中 (权限 0600), 或一起存放在用口令加密的密钥文件中 (--file)。
+配置中分别写作 file:路径 和 key:名称。私钥和口令从不显示。
 
-func keysGenerateCommand(s *streams) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "generate NAME",
-		Short: "生成一对 SM2 密钥: NAME.key (私钥) 和 NAME.pub (公钥) / Make an SM2 key pair",
-		Long:  "私钥只写入文件 (权限 0600), 从不显示。已有的文件不会被覆盖。",
-		Example: `  yiqiao keys generate secrets/gateway
-  cat secrets/gateway.pub       把公钥交给医保中心`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			k, err := sm.GenerateKey(rand.Reader)
-			if err != nil {
-				return err
-			}
-			private, public := args[0]+".key", args[0]+".pub"
-			if err := keys.WriteFile(private, keys.FormatPrivate(k)+"\n"); err != nil {
-				return err
-			}
-			if err := keys.WriteFile(public, keys.FormatPublic(k.Public())+"\n"); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(s.out, map[string]string{"private_key_file": private, "public_key_file": public,
-					"public_key": keys.FormatPublic(k.Public()), "fingerprint": k.Public().Fingerprint()})
-			}
-			fmt.Fprintf(s.out, "私钥 %s\n公钥 %s\n指纹 %s\n", private, public, k.Public().Fingerprint())
-			return nil
-		},
+口令依次取自 --passphrase-file、环境变量 ` + passphraseEnv + `、终端 (不回显)。`,
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	c.AddCommand(keysGenerateCommand(s), keysVectorsCommand(s), keysCreateCommand(s), keysListCommand(s), keysImportCommand(s),
+		keysRotateCommand(s), keysExportCommand(s), keysPassphraseCommand(s))
 	return c
 }
 

@@ -68,7 +68,7 @@ func (s *gatewaySettings) kafkaOptions() (kafka.Options, error) {
 	}
 	var err error
 	if k.Password.Set() {
-		if o.Password, err = k.Password.Resolve(s.base); err != nil {
+		if o.Password, err = s.places().text(k.Password); err != nil {
 			return o, fmt.Errorf("password: %w", err)
 		}
 	}

@@ -57,7 +57,7 @@ func newAccounts(t *testing.T, sim simcentre.Region, region string) *accounts {
 	a.must(err)
 	p, err := provider("")
 	a.must(err)
-	profile, transport, err := s.Protect.protect(p, s.base)
+	profile, transport, err := s.Protect.protect(p, newSecrets(s.base, s.Keys))
 	a.must(err)
 	a.rules, err = fault.NewScript()
 	a.must(err)

@@ -106,6 +106,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 			srv.close()
 		}
 	}()
+	defer g.places().close() // from now on every part has the keys it needs
 	if srv.parts, err = g.build(logTo, clock); err != nil {
 		return nil, err
 	}

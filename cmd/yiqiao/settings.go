@@ -29,8 +29,10 @@ type gatewaySettings struct {
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
 	Queue        queueSettings             `yaml:"queue"`
+	Keys         keysSettings              `yaml:"keys"`
 
-	base string // folder of the file
+	base   string   // folder of the file
+	opened *secrets // see places
 }
 
 type logSettings struct {
@@ -138,6 +140,14 @@ type timingSettings struct {
 	Poll          config.Duration `yaml:"poll"`
 }
 
+// places finds the secrets the configuration names.
+func (s *gatewaySettings) places() *secrets {
+	if s.opened == nil {
+		s.opened = newSecrets(s.base, s.Keys)
+	}
+	return s.opened
+}
+
 // simulatorSettings is simulator.yaml: what `yiqiao simulate` needs to know.
 type simulatorSettings struct {
 	Listen     string           `yaml:"listen"`
@@ -148,6 +158,7 @@ type simulatorSettings struct {
 	Skew       config.Duration  `yaml:"skew"`
 	AskByVisit bool             `yaml:"ask_by_visit"` // answers 5203 without setl_id
 	SignIn     bool             `yaml:"sign_in"`
+	Keys       keysSettings     `yaml:"keys"`
 
 	base string
 }
@@ -202,6 +213,7 @@ func (s *gatewaySettings) check() error {
 		bad("journal.sync must be full or off")
 	}
 	faults = append(faults, s.Journal.faults()...)
+	faults = append(faults, s.Keys.faults()...)
 	if _, err := logLevel(s.Log.Level); err != nil {
 		bad("log.level: %v", err)
 	}

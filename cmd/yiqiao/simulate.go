@@ -66,7 +66,7 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	profile, transport, err := s.Protect.protect(p, s.base)
+	profile, transport, err := s.Protect.protect(p, newSecrets(s.base, s.Keys))
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +169,6 @@ func checkSimulator(path string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = s.Protect.protect(p, s.base)
+	_, _, err = s.Protect.protect(p, newSecrets(s.base, s.Keys))
 	return err
 }

@@ -79,39 +79,35 @@ func provider(name string) (sm.Provider, error) {
 }
 
 // protect builds both parts of a line's protection: the envelope around bodies and the headers.
-func (e endpointSettings) protect(p sm.Provider, base string) (envelope.Profile, envelope.Transport, error) {
+func (e endpointSettings) protect(p sm.Provider, sec *secrets) (envelope.Profile, envelope.Transport, error) {
 	party := envelope.Party{AppID: e.AppID, UID: e.UserID}
 	if party.UID == "" {
 		party.UID = sm.DefaultUID
 	}
 	var err error
 	if e.Envelope != "none" && e.Envelope != "" {
-		if party.AppSecret, err = e.AppSecret.Resolve(base); err != nil {
+		if party.AppSecret, err = sec.text(e.AppSecret); err != nil {
 			return nil, nil, fmt.Errorf("app_secret: %w", err)
 		}
-		text, err := e.PrivateKey.Resolve(base)
+		own, err := sec.private(p, e.PrivateKey)
 		if err != nil {
 			return nil, nil, fmt.Errorf("private_key: %w", err)
 		}
-		if party.Sign, err = keys.ParsePrivate(text); err != nil {
-			return nil, nil, fmt.Errorf("private_key: %w", err)
-		}
+		party.Signer = own
 		if len(e.PeerKeys) == 0 {
 			return nil, nil, errors.New("peer_keys is empty: replies could not be verified")
 		}
 		for i, k := range e.PeerKeys {
-			text, err := k.Resolve(base)
+			pubs, err := sec.public(k)
 			if err != nil {
 				return nil, nil, fmt.Errorf("peer_keys[%d]: %w", i, err)
 			}
-			pub, err := keys.ParsePublic(text)
-			if err != nil {
-				return nil, nil, fmt.Errorf("peer_keys[%d]: %w", i, err)
+			for _, pub := range pubs {
+				if pub.Equal(own.Public()) {
+					return nil, nil, fmt.Errorf("peer_keys[%d] is our own public key: the platform's is needed", i)
+				}
 			}
-			if pub.Equal(party.Sign.Public()) {
-				return nil, nil, fmt.Errorf("peer_keys[%d] is our own public key: the platform's is needed", i)
-			}
-			party.Verify = append(party.Verify, pub)
+			party.Verify = append(party.Verify, pubs...)
 		}
 	}
 	name := e.Envelope
@@ -124,7 +120,7 @@ func (e endpointSettings) protect(p sm.Provider, base string) (envelope.Profile,
 	}
 	tc := envelope.TransportConfig{PaasID: e.PaasID, Upper: e.UpperCaseHex}
 	if e.Transport == "tif" {
-		if tc.Token, err = e.Token.Resolve(base); err != nil {
+		if tc.Token, err = sec.text(e.Token); err != nil {
 			return nil, nil, fmt.Errorf("token: %w", err)
 		}
 	}
@@ -206,7 +202,7 @@ func (s *gatewaySettings) region(name string) (*gateway.Region, error) {
 }
 
 func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.Clock) (*centre.Client, error) {
-	profile, transport, err := c.Protect.protect(p.provider, s.base)
+	profile, transport, err := c.Protect.protect(p.provider, s.places())
 	if err != nil {
 		return nil, err
 	}
@@ -227,15 +223,15 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 
 // sealer reads the key that protects bodies at rest.
 func (s *gatewaySettings) sealer(p sm.Provider) (*keys.Sealer, error) {
-	text, err := s.Journal.Key.Resolve(s.base)
+	text, err := s.places().text(s.Journal.Key)
 	if err != nil {
 		return nil, fmt.Errorf("journal.key: %w", err)
 	}
-	master, err := hex.DecodeString(text)
-	if err != nil || len(master) != 32 {
-		return nil, errors.New("journal.key: must be 64 hex digits")
+	w, err := masterWrapper(p, text)
+	if err != nil {
+		return nil, fmt.Errorf("journal.key: %w", err)
 	}
-	return keys.NewSealer(p, master)
+	return w, nil
 }
 
 // opened is an open database with the journal on it.
@@ -265,7 +261,7 @@ func (s *gatewaySettings) databasePassword() (string, error) {
 	if !s.Journal.DatabasePassword.Set() {
 		return "", nil
 	}
-	text, err := s.Journal.DatabasePassword.Resolve(s.base)
+	text, err := s.places().text(s.Journal.DatabasePassword)
 	if err != nil {
 		return "", fmt.Errorf("journal.database_password: %w", err)
 	}

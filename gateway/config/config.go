@@ -107,6 +107,16 @@ type Secret string
 // Set reports whether a place was given.
 func (s Secret) Set() bool { return s != "" }
 
+// Place is what stands before and behind the colon: "file" and a path, "env" and a name, or a kind of
+// place that the program's wiring knows. "" and "" when there is no colon.
+func (s Secret) Place() (kind, rest string) {
+	kind, rest, ok := strings.Cut(string(s), ":")
+	if !ok {
+		return "", ""
+	}
+	return kind, rest
+}
+
 // Resolve reads the secret; base is the folder of the configuration file. White space around the
 // content is dropped. An empty secret is an error.
 func (s Secret) Resolve(base string) (string, error) {
