@@ -10,7 +10,6 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
@@ -21,7 +20,8 @@ type keyFile struct {
 	path, passFile string
 }
 
-func (k *keyFile) flags(f *pflag.FlagSet) {
+func (k *keyFile) flags(c *cobra.Command) {
+	f := c.Flags()
 	f.StringVar(&k.path, "file", "", "用口令加密的密钥文件 / sealed key file")
 	f.StringVar(&k.passFile, "passphrase-file", "", "从文件读取口令 / read the passphrase from a file")
 }
@@ -147,7 +147,7 @@ func keysCreateCommand(s *streams) *cobra.Command {
 			return nil
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c
 }
@@ -178,7 +178,7 @@ func keysPassphraseCommand(s *streams) *cobra.Command {
 			return err
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().StringVar(&newFile, "new-passphrase-file", "", "从文件读取新口令 / read the new passphrase from a file")
 	return c
 }

@@ -66,7 +66,7 @@ func keysListCommand(s *streams) *cobra.Command {
 			return err
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c

@@ -38,7 +38,7 @@ func keysGenerateCommand(s *streams) *cobra.Command {
 			return keep(s, &k, args[0], keys.Kind(kind), text, false, asJSON)
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().StringVar(&kind, "kind", "sm2", "sm2 或 master / sm2 or master")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c
@@ -151,7 +151,7 @@ PEM、PKCS#8、SEC 1; 公钥 04||X||Y 或 X||Y、PEM、DER。其他一概拒绝�
 			return keep(s, &k, args[0], keys.Kind(kind), text, replace, asJSON)
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().StringVar(&from, "from", "-", "密钥所在文件, - 为标准输入 / file with the key, - for standard input")
 	c.Flags().StringVar(&kind, "kind", "sm2", "sm2 (私钥) public (对方公钥) master (主密钥) secret (口令或令牌)")
 	c.Flags().StringVar(&public, "public", "", "对应的公钥文件, 用于检查 / file with the public key, to check the pair")
@@ -233,7 +233,7 @@ func keysRotateCommand(s *streams) *cobra.Command {
 			return nil
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().BoolVar(&activate, "activate", false, "启用待启用的一代 / use the generation that waits")
 	c.Flags().IntVar(&drop, "drop", 0, "删除某一代 (不能是在用的) / forget a generation")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
@@ -274,7 +274,7 @@ func keysExportCommand(s *streams) *cobra.Command {
 			return nil
 		},
 	}
-	k.flags(c.Flags())
+	k.flags(c)
 	c.Flags().StringVar(&state, "state", "current", "current (在用) next (待启用)")
 	c.Flags().StringVar(&format, "format", "base64", "base64 (04||X||Y) hex pem")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
