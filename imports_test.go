@@ -37,6 +37,7 @@ var only = map[string]string{
 	"github.com/spf13/cobra":          "yiqiao/cmd",
 	"github.com/expr-lang/expr":       "yiqiao/gateway/mapping",
 	"github.com/xuri/excelize":        "yiqiao/schemas/sheet",
+	"rsc.io/qr":                       "yiqiao/simulator/invoice",
 }
 
 type pkg struct {

@@ -33,6 +33,13 @@ const (
 	CodeSignIn            Code = "sign-in-failed"
 	CodeStorage           Code = "storage-unavailable"
 	CodeRateLimited       Code = "rate-limited"
+	CodeInvoiceRefused    Code = "invoice-refused"        // the e-invoice platform's own words are in Detail
+	CodeInvoiceUnknown    Code = "invoice-unknown"        // no trustworthy answer of the platform yet
+	CodeInvoiceDown       Code = "invoice-platform-down"  // nothing was sent
+	CodeInvoicePosted     Code = "invoice-posted"         // handed in for reimbursement: can not be reversed
+	CodeInvoiceUnmapped   Code = "invoice-unmapped"       // a charge category or way of paying without an entry in the tables
+	CodeInvoicePaper      Code = "invoice-paper-mismatch" // not the next paper number
+	CodeInvoiceNotSet     Code = "invoice-not-configured"
 	CodeInternal          Code = "internal"
 )
 
@@ -68,5 +75,12 @@ var Codes = map[Code]Words{
 	CodeSignIn:            {"签到失败", "Sign-in at the centre failed.", "请核对经办人与机构配置", "Check operator and institution settings.", OwnerOperator, 502},
 	CodeStorage:           {"网关存储不可用, 未受理", "The gateway can not store requests; nothing was accepted.", "请联系网关管理员; 恢复后可用同一请求号重试", "Tell the operator; the same id may be sent again later.", OwnerOperator, 503},
 	CodeRateLimited:       {"请求过于频繁", "Too many requests.", "请稍后重试", "Slow down.", OwnerHIS, 429},
+	CodeInvoiceRefused:    {"电子票据平台未受理", "The e-invoice platform refused.", "请按平台提示更正后重新申请; 平台未开具本票据", "Correct what the platform names and ask again; nothing was issued.", OwnerDesk, 422},
+	CodeInvoiceUnknown:    {"电子票据平台未给出可信答复, 结果待核实", "No trustworthy answer of the e-invoice platform: the outcome is being found out.", "请勿另行开票; 网关正在查证, 请稍后查询该票据", "Do not issue another one; ask about this bill again later.", OwnerOperator, 503},
+	CodeInvoiceDown:       {"电子票据平台暂不可用", "The e-invoice platform can not be reached.", "票据将在平台恢复后自动开具; 请稍后用同一请求号重试", "It goes on by itself when the platform is back; the same id may be sent again.", OwnerOperator, 503},
+	CodeInvoicePosted:     {"票据已入账报销, 不能冲红", "The bill was handed in for reimbursement and can not be reversed.", "请患者先在报销单位撤销入账, 再办理退费", "The patient's payer must take the posting back first.", OwnerDesk, 409},
+	CodeInvoiceUnmapped:   {"收费类别或支付方式没有票据对照", "A charge category or way of paying has no entry in the e-invoice tables.", "请由网关管理员在 einvoice 配置中补充对照后重试", "Add it to the einvoice tables of the configuration, then ask again.", OwnerOperator, 422},
+	CodeInvoicePaper:      {"纸质票号与平台的下一号不一致", "The paper number is not the platform's next.", "请核对打印机中的票据; 平台的下一号见 detail", "Check the paper in the printer; the platform's next number is in detail.", OwnerDesk, 409},
+	CodeInvoiceNotSet:     {"未配置电子票据平台", "No e-invoice platform is configured.", "请由网关管理员配置 einvoice", "Configure einvoice.", OwnerOperator, 501},
 	CodeInternal:          {"网关内部错误", "Internal error.", "请把编号告知网关管理员", "Give the reference to the operator.", OwnerOperator, 500},
 }
