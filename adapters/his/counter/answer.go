@@ -15,7 +15,7 @@ func (k *call) failed(err error) {
 	asks := k.o.Op == gateway.OrderTransaction || k.o.Op == gateway.OrderSettlement || k.o.Op == gateway.OrderStay
 	switch {
 	case ours && gateway.Codes[e.Code].Status != 0:
-		if w := gateway.Codes[e.Code]; w.Status >= 500 || e.Code == gateway.CodeOutcomeUnknown {
+		if w := gateway.Codes[e.Code]; w.Status >= 500 || outcomeOf(e.Code) == Unknown {
 			k.c.log.Warn("an order failed", "op", string(k.o.Op), "request_id", a.RequestID, "err", e.Error())
 		}
 	case !ours && !asks && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
@@ -43,7 +43,7 @@ func (k *call) failed(err error) {
 // outcomeOf is what a code says of the request it answers.
 func outcomeOf(c gateway.Code) Outcome {
 	switch c {
-	case gateway.CodeOutcomeUnknown:
+	case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson:
 		return Unknown
 	case gateway.CodeInternal, gateway.CodeRequestInProgress, gateway.CodeRequestIDReused:
 		return None
