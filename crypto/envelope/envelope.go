@@ -2,8 +2,8 @@
 // docs/interface/security.md. It knows bytes and keys, nothing of insurance.
 //
 // A profile composes two parts that are chosen by configuration: the envelope around the body
-// (none, mpc, epc) and the transport headers that authenticate the caller (plain, tif). Unknown
-// names are refused when the endpoint is set up.
+// (none, mpc, epc) and the transport headers that authenticate the caller (plain, tif, csb,
+// oauth-cainfo). Compose refuses unknown names and combinations when the endpoint is set up.
 //
 // SM2 signatures follow GM/T 0003.2 with raw r||s instead of the DER of GM/T 0009; SM4 is used in
 // ECB mode (GM/T 0002, GB/T 17964) with a key derived from the application's secret, as the
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"yiqiao/crypto/sm"
@@ -37,10 +38,11 @@ var ErrConfig = errors.New("envelope: invalid configuration")
 // has a wrong type or an impossible name), appid, timestamp, enctype, signtype (top-level
 // members); hex, length, padding (encData); data-json, data-duplicate, data-utf8, data-trailing,
 // data (what encData held), array-item (null, "" or [] in an array: no agreed signing text);
-// base64, signature-length, signature (signData); unsigned (a success without signature),
+// base64, signature-length, signature (signData), key-window (signed with a key of the peer outside
+// the time that key is good for); unsigned (a success without signature),
 // unsigned-error (a refusal without signature); empty (profile none: no body).
 //
-// Codes of a transport: paasid, nonce, time, skew, caller.
+// Codes of a transport: paasid (also an unknown access key or API name), nonce, time, skew, caller.
 type Fault struct{ Code string }
 
 func (f *Fault) Error() string { return "envelope: " + f.Code }
@@ -82,6 +84,60 @@ type Party struct {
 	// Verify holds the peer's public keys, newest first; a message is accepted when one of them
 	// verifies it (key change with overlap).
 	Verify []*sm.PublicKey
+	// Windows says when a key of Verify is good, by the same place; a missing or zero one: always.
+	Windows []Window
+}
+
+// Window is a span of time: From inclusive, Until exclusive; a zero end is open.
+type Window struct{ From, Until time.Time }
+
+func (w Window) holds(at time.Time) bool {
+	return !at.Before(w.From) && (w.Until.IsZero() || at.Before(w.Until))
+}
+
+// peers checks the peer's keys and makes them p's own.
+func (p *Party) peers(now func() time.Time) error {
+	if len(p.Verify) == 0 {
+		return fmt.Errorf("%w: no public key of the peer", ErrConfig)
+	}
+	for i, k := range p.Verify {
+		if k.Point() == nil {
+			return fmt.Errorf("%w: empty public key of the peer", ErrConfig)
+		}
+		for _, o := range p.Verify[:i] {
+			if o.Equal(k) {
+				return fmt.Errorf("%w: public key %s of the peer is there twice", ErrConfig, k.Fingerprint())
+			}
+		}
+	}
+	if len(p.Windows) > len(p.Verify) {
+		return fmt.Errorf("%w: a window without a key", ErrConfig)
+	}
+	for i, w := range p.Windows {
+		if w != (Window{}) && now == nil {
+			return fmt.Errorf("%w: keys with windows need a clock", ErrConfig)
+		}
+		if !w.Until.IsZero() && !w.From.Before(w.Until) {
+			return fmt.Errorf("%w: the window of public key %s is empty", ErrConfig, p.Verify[i].Fingerprint())
+		}
+	}
+	p.Verify, p.Windows = slices.Clone(p.Verify), slices.Clone(p.Windows)
+	return nil
+}
+
+// verify accepts a signature when one of the peer's keys made it within its window.
+func (p *Party) verify(with sm.Provider, uid, text []byte, sig sm.Signature, now func() time.Time) error {
+	code := "signature"
+	for i, key := range p.Verify {
+		if with.Verify(key, uid, text, sig) != nil {
+			continue
+		}
+		if i >= len(p.Windows) || p.Windows[i] == (Window{}) || p.Windows[i].holds(now()) {
+			return nil
+		}
+		code = "key-window"
+	}
+	return fault(code)
 }
 
 // Format shows no secret, whatever the verb.
@@ -154,18 +210,23 @@ type Options struct {
 	// DropEmptyItems makes null, "" and [] inside arrays of received data disappear from the
 	// signing string instead of being refused: only for a peer that is known to do so.
 	DropEmptyItems bool
+	TypeNames      string           // case of encType and signType: upper (default of mpc) or lower (default of epc)
+	Now            func() time.Time // the clock for Party.Windows; not needed without them
 }
 
-// New gives the profile named name ("none", "mpc", "epc") for one party. "none" needs no party.
-// A nil Provider is the default one. Errors wrap ErrConfig and carry no secret.
+// New gives the profile named name ("none", "mpc", "epc", "cainfo") for one party. "none" needs no
+// party, "cainfo" is told at Cainfo. A nil Provider is the default one. Errors wrap ErrConfig and
+// carry no secret.
 func New(name string, p Party, o Options) (Profile, error) {
 	switch name {
 	case "none":
 		return none{}, nil
 	case "mpc":
-		return newMPC(p, o, "2.0.1")
+		return newMPC(p, o, "2.0.1", false)
 	case "epc":
-		return newMPC(p, o, "1.0.0")
+		return newMPC(p, o, "1.0.0", true)
+	case "cainfo":
+		return newCainfo(p, o)
 	}
 	return nil, fmt.Errorf("%w: unknown profile %q", ErrConfig, name)
 }
@@ -186,25 +247,76 @@ type TransportConfig struct {
 	PaasID string // tif
 	Token  string // tif
 	Upper  bool   // tif: upper-case hex
+
+	APIName, APIVersion  string // csb
+	AccessKey, SecretKey string // csb
+
+	// Bearer gives the access token of the moment (oauth-cainfo, the caller's side). It must not
+	// block; an error means that nothing can be sent now.
+	Bearer func() (string, error)
+	// Accept tells whether an access token is good now (oauth-cainfo, the centre's side).
+	Accept func(token string, now time.Time) bool
 }
 
 // Format shows no secret, whatever the verb.
 func (c TransportConfig) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "transport:"+c.PaasID)
+	_, _ = io.WriteString(f, "transport:"+c.PaasID+c.APIName)
 }
 
 // MarshalText shows no secret to the encoders.
-func (c TransportConfig) MarshalText() ([]byte, error) { return []byte("transport:" + c.PaasID), nil }
+func (c TransportConfig) MarshalText() ([]byte, error) {
+	return []byte("transport:" + c.PaasID + c.APIName), nil
+}
 
-// NewTransport gives the transport named name ("plain", "tif"). Errors wrap ErrConfig.
+// NewTransport gives the transport named name ("plain", "tif", "csb", "oauth-cainfo"). Errors wrap
+// ErrConfig.
 func NewTransport(name string, c TransportConfig) (Transport, error) {
 	switch name {
 	case "plain":
 		return plain{}, nil
 	case "tif":
 		return newTIF(c)
+	case "csb":
+		return newCSB(c)
+	case "oauth-cainfo":
+		return newBearer(c)
 	}
 	return nil, fmt.Errorf("%w: unknown transport %q", ErrConfig, name)
+}
+
+// Combinations lists the pairs of envelope and transport that are known, and the name of the profile
+// New gives for them. Nothing else is allowed: two protections of one body, or a pair nobody has seen,
+// are mistakes of a configuration.
+func Combinations() []Combination {
+	var list []Combination
+	for _, t := range []string{"plain", "tif", "csb"} {
+		for _, e := range []string{"none", "mpc", "epc"} {
+			list = append(list, Combination{Envelope: e, Transport: t, Profile: e})
+		}
+	}
+	return append(list, Combination{Envelope: "none", Transport: "oauth-cainfo", Profile: "cainfo"})
+}
+
+// Combination is an envelope and a transport that go together.
+type Combination struct{ Envelope, Transport, Profile string }
+
+// Compose gives the profile that goes with an envelope and a transport, as a configuration names
+// them. The error wraps ErrConfig and says what there is, in one line.
+func Compose(envelope, transport string) (profile string, err error) {
+	envelopes, transports := map[string]bool{}, map[string]bool{}
+	for _, c := range Combinations() {
+		if c.Envelope == envelope && c.Transport == transport {
+			return c.Profile, nil
+		}
+		envelopes[c.Envelope], transports[c.Transport] = true, true
+	}
+	switch {
+	case !envelopes[envelope]:
+		return "", fmt.Errorf("%w: unknown envelope %q; there are none, mpc, epc", ErrConfig, envelope)
+	case !transports[transport]:
+		return "", fmt.Errorf("%w: unknown transport %q; there are plain, tif, csb, oauth-cainfo", ErrConfig, transport)
+	}
+	return "", fmt.Errorf("%w: envelope %s does not go with transport %s, which protects the body itself", ErrConfig, envelope, transport)
 }
 
 // none is the profile without protection: what goes in comes out.

@@ -18,7 +18,8 @@ import (
 )
 
 // mpc is the envelope of security.md section 2: encData is SM4 of data, signData is SM2 over the
-// signing string. epc is the same with another version.
+// signing string. epc is the same with another version and lower-case type names, which are signed as
+// they are sent.
 type mpc struct{ *settings }
 
 // settings holds the secrets of an mpc behind a pointer of its own, because fmt follows one pointer
@@ -29,12 +30,28 @@ type settings struct {
 	key       []byte // derived SM4 key
 	version   string
 	transType string
+	encType   string // SM4, and
+	signType  string // SM2, as they are written
 	dropItems bool
+	now       func() time.Time
 	p         sm.Provider
 	pool      sync.Pool // *scratch
 }
 
-func newMPC(p Party, o Options, version string) (Profile, error) {
+func newMPC(p Party, o Options, version string, lowerTypes bool) (Profile, error) {
+	encType, signType := "SM4", "SM2"
+	switch o.TypeNames {
+	case "":
+	case "upper":
+		lowerTypes = false
+	case "lower":
+		lowerTypes = true
+	default:
+		return nil, fmt.Errorf("%w: type names are upper or lower, not %q", ErrConfig, o.TypeNames)
+	}
+	if lowerTypes {
+		encType, signType = "sm4", "sm2"
+	}
 	if o.Version != "" {
 		version = o.Version
 	}
@@ -51,13 +68,8 @@ func newMPC(p Party, o Options, version string) (Profile, error) {
 	if p.public() == nil {
 		return nil, fmt.Errorf("%w: no private key", ErrConfig)
 	}
-	if len(p.Verify) == 0 {
-		return nil, fmt.Errorf("%w: no public key of the peer", ErrConfig)
-	}
-	for _, k := range p.Verify {
-		if k.Point() == nil {
-			return nil, fmt.Errorf("%w: empty public key of the peer", ErrConfig)
-		}
+	if err := p.peers(o.Now); err != nil {
+		return nil, err
 	}
 	if !writable(version) || !writable(o.TransType) {
 		return nil, fmt.Errorf("%w: version or transType can not be written", ErrConfig)
@@ -69,10 +81,9 @@ func newMPC(p Party, o Options, version string) (Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Verify = append([]*sm.PublicKey(nil), p.Verify...)
 	return &mpc{&settings{
-		party: p, uid: []byte(p.UID), key: key, version: version, transType: o.TransType,
-		dropItems: o.DropEmptyItems, p: o.Provider,
+		party: p, uid: []byte(p.UID), key: key, version: version, transType: o.TransType, encType: encType, signType: signType,
+		dropItems: o.DropEmptyItems, now: o.Now, p: o.Provider,
 	}}, nil
 }
 
@@ -138,7 +149,7 @@ func (m *mpc) seal(rand io.Reader, now time.Time, more []member, data []byte, li
 	members := append(store[:0], more...)
 	members = append(members,
 		member{"appId", m.party.AppID}, member{"version", m.version},
-		member{"encType", "SM4"}, member{"signType", "SM2"},
+		member{"encType", m.encType}, member{"signType", m.signType},
 		member{"timestamp", strconv.FormatInt(now.UnixMilli(), 10)})
 	if m.transType != "" {
 		members = append(members, member{"transType", m.transType})
@@ -328,10 +339,5 @@ func (m *mpc) verify(text []byte, signData string) error {
 		return fault("signature-length")
 	}
 	copy(sig[:], raw)
-	for _, key := range m.party.Verify {
-		if m.p.Verify(key, m.uid, text, sig) == nil {
-			return nil
-		}
-	}
-	return fault("signature")
+	return m.party.verify(m.p, m.uid, text, sig, m.now)
 }
