@@ -6,6 +6,7 @@ const (
 	CodeBodyTooLarge      Code = "body-too-large"
 	CodeBodyNotJSON       Code = "body-not-json"       // syntax, trailing bytes, UTF-8, depth, numbers; Rule names the strictjson kind
 	CodeBodyDuplicate     Code = "body-duplicate-name" // duplicate member names
+	CodeMessage           Code = "message-unreadable"  // of other forms than JSON: frame, syntax, charset; Rule names what
 	CodeRequestInvalid    Code = "request-invalid"     // Findings says what
 	CodeRequestIDMissing  Code = "request-id-missing"
 	CodeRequestIDReused   Code = "request-id-reused"
@@ -48,6 +49,7 @@ var Codes = map[Code]Words{
 	CodeBodyTooLarge:      {"报文过大", "The body is too large.", "请分批发送, 每批不超过上限", "Send it in smaller parts.", OwnerHIS, 413},
 	CodeBodyNotJSON:       {"报文不是规范的 JSON", "The body is not well-formed JSON.", "请检查编码 (UTF-8)、括号和数字写法", "Check the encoding (UTF-8), brackets and numbers.", OwnerHIS, 400},
 	CodeBodyDuplicate:     {"报文中有重复的字段名", "A member name occurs twice.", "同一层每个字段只能出现一次", "Send each member once.", OwnerHIS, 400},
+	CodeMessage:           {"报文无法解析", "The message can not be read.", "请按 rule 检查分隔、格式与字符集", "Check framing, form and character set as rule says.", OwnerHIS, 400},
 	CodeRequestInvalid:    {"报文内容不符合接口规范", "The request does not meet the interface tables.", "请按 findings 逐项修改后用新的请求号重发", "Correct the fields in findings and send again under a new request id.", OwnerHIS, 422},
 	CodeRequestIDMissing:  {"缺少请求号 request_id, 或格式不对", "The request id is missing or malformed.", "每次业务请使用唯一的请求号 (1-64 位字母、数字、-_.:)", "Give every business request a unique id.", OwnerHIS, 400},
 	CodeRequestIDReused:   {"请求号已用于内容不同的请求", "This request id was used for another body.", "重发须与原报文完全一致; 新业务请用新的请求号", "Repeat the original body, or use a new id for new business.", OwnerHIS, 409},
