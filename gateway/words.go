@@ -41,6 +41,8 @@ const (
 	CodeInvoiceUnmapped   Code = "invoice-unmapped"       // a charge category or way of paying without an entry in the tables
 	CodeInvoicePaper      Code = "invoice-paper-mismatch" // not the next paper number
 	CodeInvoiceNotSet     Code = "invoice-not-configured"
+	CodeReviewTaken       Code = "review-taken"         // somebody else proposed or decided first; Detail says who
+	CodeSecondPerson      Code = "second-person-needed" // who proposes does not approve
 	CodeInternal          Code = "internal"
 )
 
@@ -84,5 +86,7 @@ var Codes = map[Code]Words{
 	CodeInvoiceUnmapped:   {"收费类别或支付方式没有票据对照", "A charge category or way of paying has no entry in the e-invoice tables.", "请由网关管理员在 einvoice 配置中补充对照后重试", "Add it to the einvoice tables of the configuration, then ask again.", OwnerOperator, 422},
 	CodeInvoicePaper:      {"纸质票号与平台的下一号不一致", "The paper number is not the platform's next.", "请核对打印机中的票据; 平台的下一号见 detail", "Check the paper in the printer; the platform's next number is in detail.", OwnerDesk, 409},
 	CodeInvoiceNotSet:     {"未配置电子票据平台", "No e-invoice platform is configured.", "请由网关管理员配置 einvoice", "Configure einvoice.", OwnerOperator, 501},
+	CodeReviewTaken:       {"该事项已有人先行处理", "Somebody else has acted on this item first.", "请查看该事项的最新状态再决定", "Look at how it stands now.", OwnerOperator, 409},
+	CodeSecondPerson:      {"提出人不能自己批准", "Whoever proposes can not approve.", "请由另一人批准", "Let another person approve.", OwnerOperator, 403},
 	CodeInternal:          {"网关内部错误", "Internal error.", "请把编号告知网关管理员", "Give the reference to the operator.", OwnerOperator, 500},
 }
