@@ -109,7 +109,7 @@ func newRig(b *testing.B, cryptoName, sync, profileFile string) *rig {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, _, err := sim.Protect.protect(fast, newSecrets(sim.base, sim.Keys))
+	p, _, err := sim.Protect.protect(fast, newSecrets(sim.base, sim.Keys), lineEnds{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,19 +21,20 @@ import (
 
 func demoCommand(s *streams) *cobra.Command {
 	var asJSON bool
+	var profile string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "从头到尾结算一张门诊单, 再演示应答丢失 / Settle a bill end to end, then lose an answer",
 		Long: `在一个进程里启动网关和模拟医保中心 (各占一个空闲端口, 数据放在临时文件夹), 像 HIS 一样通过 HTTP
 结算一张门诊单, 打印每一步; 然后让中心在入账之后丢掉 2207 的应答, 看网关如何查清结果而不重复结算。`,
-		Example: "  yiqiao demo\n  yiqiao demo --json",
+		Example: "  yiqiao demo\n  yiqiao demo --profile none+csb\n  yiqiao demo --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := s.out
 			if asJSON {
 				out = io.Discard
 			}
-			r, err := runDemo(cmd.Context(), out, s.err)
+			r, err := runDemo(cmd.Context(), out, s.err, profile)
 			if err != nil {
 				return err
 			}
@@ -44,6 +45,7 @@ func demoCommand(s *streams) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	c.Flags().StringVar(&profile, "profile", demoProfile, "报文+请求头 / envelope+transport: "+strings.Join(demoProfiles(), " "))
 	return c
 }
 
@@ -68,13 +70,13 @@ type stage struct {
 }
 
 // runDemo tells the story; what it prints is what really happened.
-func runDemo(ctx context.Context, out, errw io.Writer) (r demoResult, err error) {
-	st, err := newStage(ctx, out, errw)
+func runDemo(ctx context.Context, out, errw io.Writer, profile string) (r demoResult, err error) {
+	st, err := newStage(ctx, out, errw, profile)
 	if err != nil {
 		return r, err
 	}
 	defer st.stop()
-	fmt.Fprintf(out, "医桥演示: 一张门诊单的医保结算\n\n  HIS 接口   http://%s\n  模拟中心   http://%s  (SM2 签名 + SM4 加密报文, x-tif 请求头签名)\n", st.gw.addr(), st.sim.addr())
+	fmt.Fprintf(out, "医桥演示: 一张门诊单的医保结算\n\n  HIS 接口   http://%s\n  模拟中心   http://%s  (%s)\n", st.gw.addr(), st.sim.addr(), profileZH(profile))
 
 	fmt.Fprintf(out, "\n【一】正常结算: 测试甲, 职工医保\n")
 	bill, patient := standardBill("A", "999999198503120018", "测试甲")
@@ -104,7 +106,13 @@ func runDemo(ctx context.Context, out, errw io.Writer) (r demoResult, err error)
 	return r, st.verify(ctx, &r)
 }
 
-func newStage(ctx context.Context, out, errw io.Writer) (_ *stage, err error) {
+func newStage(ctx context.Context, out, errw io.Writer, profile string) (*stage, error) {
+	return newStageVia(ctx, out, errw, profile, func(addr string) string { return addr })
+}
+
+// newStageVia is newStage with something between the gateway and the centre: via gives the address
+// the gateway is told for the one the centre listens on.
+func newStageVia(ctx context.Context, out, errw io.Writer, profile string, via func(string) string) (_ *stage, err error) {
 	dir, err := os.MkdirTemp("", "yiqiao-demo-")
 	if err != nil {
 		return nil, err
@@ -135,16 +143,21 @@ func newStage(ctx context.Context, out, errw io.Writer) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.sim, err = newSimServer(simSettings); err != nil {
-		return nil, err
-	}
 	g, err := loadGateway(dir)
 	if err != nil {
 		return nil, err
 	}
 	g.Log.Level = "error"
 	c := g.Centres["main"]
-	c.URL = "http://" + st.sim.addr() + "/fsi/api"
+	late, err := speak(profile, dir, &c.Protect, &simSettings.Protect, func() string { return st.sim.addr() })
+	if err != nil {
+		return nil, err
+	}
+	if st.sim, err = newSimServer(simSettings); err != nil {
+		return nil, err
+	}
+	late()
+	c.URL = "http://" + via(st.sim.addr()) + "/fsi/api"
 	g.Centres["main"] = c
 	if st.gw, err = newServer(ctx, g, errw, systemClock{}); err != nil {
 		return nil, err

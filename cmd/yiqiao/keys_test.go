@@ -275,11 +275,11 @@ func TestADeviceCanBePluggedIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, _, err := sim.Protect.protect(p, newSecrets(sim.base, sim.Keys))
+	theirs, _, err := sim.Protect.protect(p, newSecrets(sim.base, sim.Keys), lineEnds{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, _, err := g.Centres["main"].Protect.protect(parts.provider, g.places())
+	ours, _, err := g.Centres["main"].Protect.protect(parts.provider, g.places(), lineEnds{})
 	if err != nil {
 		t.Fatal(err)
 	}

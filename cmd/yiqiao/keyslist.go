@@ -129,8 +129,8 @@ func (s *gatewaySettings) keysInUse() []placed {
 		})
 		public = true
 		for i, at := range e.PeerKeys {
-			look(fmt.Sprintf("%speer_keys[%d]", in, i), at, func() (string, error) {
-				pubs, err := sec.public(at)
+			look(fmt.Sprintf("%speer_keys[%d]", in, i), at.Key, func() (string, error) {
+				pubs, err := sec.public(at.Key)
 				if err != nil {
 					return "", err
 				}
@@ -140,6 +140,11 @@ func (s *gatewaySettings) keysInUse() []placed {
 		public = false
 		look(in+"app_secret", e.AppSecret, secret(e.AppSecret))
 		look(in+"token", e.Token, secret(e.Token))
+		look(in+"access_key", e.AccessKey, secret(e.AccessKey))
+		look(in+"secret_key", e.SecretKey, secret(e.SecretKey))
+		look(in+"client_id", e.ClientID, secret(e.ClientID))
+		look(in+"client_secret", e.ClientSecret, secret(e.ClientSecret))
+		look(in+"password", e.Password, secret(e.Password))
 	}
 	return list
 }

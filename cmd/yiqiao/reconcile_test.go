@@ -57,7 +57,7 @@ func newAccounts(t *testing.T, sim simcentre.Region, region string) *accounts {
 	a.must(err)
 	p, err := provider("")
 	a.must(err)
-	profile, transport, err := s.Protect.protect(p, newSecrets(s.base, s.Keys))
+	profile, transport, err := s.Protect.protect(p, newSecrets(s.base, s.Keys), lineEnds{})
 	a.must(err)
 	a.rules, err = fault.NewScript()
 	a.must(err)

@@ -85,21 +85,6 @@ type institutionSettings struct {
 	DevSafe  string `yaml:"dev_safe_info"`
 }
 
-// endpointSettings say how messages are protected; both ends of a line need them.
-type endpointSettings struct {
-	Envelope     string          `yaml:"envelope"` // none, mpc
-	AppID        string          `yaml:"app_id"`
-	AppSecret    config.Secret   `yaml:"app_secret"`
-	PrivateKey   config.Secret   `yaml:"private_key"`
-	PeerKeys     []config.Secret `yaml:"peer_keys"` // newest first
-	UserID       string          `yaml:"user_id"`
-	EnvelopeVer  string          `yaml:"envelope_version"`
-	Transport    string          `yaml:"transport"` // plain, tif
-	PaasID       string          `yaml:"paas_id"`
-	Token        config.Secret   `yaml:"token"`
-	UpperCaseHex bool            `yaml:"upper_case_hex"`
-}
-
 type centreSettings struct {
 	URL         string           `yaml:"url"`
 	URLStyle    string           `yaml:"url_style"` // per-infno (default) or single
@@ -111,6 +96,8 @@ type centreSettings struct {
 	Settle      config.Duration  `yaml:"settle"`
 	File        config.Duration  `yaml:"file"`
 	MaxInFlight int              `yaml:"max_in_flight"`
+	ReplyWindow config.Duration  `yaml:"reply_window"` // how far the time in a signed reply may be off; default 15m
+	MaxSkew     config.Duration  `yaml:"max_skew"`     // how far the centre's clock may be off before the log says so; default 30s
 	BreakerOpen config.Duration  `yaml:"breaker_open"`
 	BreakerTrip int              `yaml:"breaker_trip"`
 }

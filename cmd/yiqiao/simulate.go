@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"yiqiao/crypto/envelope"
+	"yiqiao/crypto/sm"
+	"yiqiao/gateway/config"
 	simcentre "yiqiao/simulator/centre"
 	"yiqiao/simulator/fault"
 )
@@ -57,6 +60,7 @@ func simulateCommand(s *streams) *cobra.Command {
 // simServer is a running simulator: the centre's port and the control port.
 type simServer struct {
 	centre        *simcentre.Centre
+	issuer        *simcentre.Issuer // nil without access tokens
 	faults        *fault.Script
 	ln, controlLn net.Listener
 }
@@ -66,11 +70,11 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	profile, transport, err := s.Protect.protect(p, newSecrets(s.base, s.Keys))
+	profile, transport, issuer, err := s.line(p)
 	if err != nil {
 		return nil, err
 	}
-	srv := &simServer{}
+	srv := &simServer{issuer: issuer}
 	defer func() {
 		if err != nil {
 			srv.close()
@@ -80,7 +84,7 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 		return nil, err
 	}
 	srv.centre, err = simcentre.New(simcentre.Options{
-		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Skew: s.Skew.Or(5 * time.Minute),
+		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Skew: s.Skew.Or(5 * time.Minute),
 		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn}, Faults: srv.faults,
 	})
 	if err != nil {
@@ -169,6 +173,32 @@ func checkSimulator(path string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = s.Protect.protect(p, newSecrets(s.base, s.Keys))
+	_, _, _, err = s.line(p)
 	return err
+}
+
+// line is the centre's end of an endpoint; issuer is nil for a transport without access tokens.
+func (s *simulatorSettings) line(p sm.Provider) (envelope.Profile, envelope.Transport, *simcentre.Issuer, error) {
+	e, ends, sec := s.Protect, lineEnds{now: time.Now}, newSecrets(s.base, s.Keys)
+	var issuer *simcentre.Issuer
+	if e.Transport == "oauth-cainfo" {
+		o := simcentre.IssuerOptions{Username: e.Username}
+		for _, f := range []struct {
+			name string
+			from config.Secret
+			to   *string
+		}{{"client_id", e.ClientID, &o.ClientID}, {"client_secret", e.ClientSecret, &o.ClientSecret}, {"password", e.Password, &o.Password}} {
+			if f.name == "password" && e.Username == "" {
+				continue
+			}
+			var err error
+			if *f.to, err = sec.text(f.from); err != nil {
+				return nil, nil, nil, fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+		issuer = simcentre.NewIssuer(o)
+		ends.accept = issuer.Accept
+	}
+	profile, transport, err := e.protect(p, sec, ends)
+	return profile, transport, issuer, err
 }

@@ -15,7 +15,6 @@ import (
 
 	"yiqiao/adapters/his/rest"
 	"yiqiao/adapters/region"
-	"yiqiao/crypto/envelope"
 	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
@@ -76,63 +75,6 @@ func provider(name string) (sm.Provider, error) {
 		return nil, fmt.Errorf("密码自检失败 / self-test of the cryptography failed: %w", err)
 	}
 	return chosen, nil
-}
-
-// protect builds both parts of a line's protection: the envelope around bodies and the headers.
-func (e endpointSettings) protect(p sm.Provider, sec *secrets) (envelope.Profile, envelope.Transport, error) {
-	party := envelope.Party{AppID: e.AppID, UID: e.UserID}
-	if party.UID == "" {
-		party.UID = sm.DefaultUID
-	}
-	var err error
-	if e.Envelope != "none" && e.Envelope != "" {
-		if party.AppSecret, err = sec.text(e.AppSecret); err != nil {
-			return nil, nil, fmt.Errorf("app_secret: %w", err)
-		}
-		own, err := sec.private(p, e.PrivateKey)
-		if err != nil {
-			return nil, nil, fmt.Errorf("private_key: %w", err)
-		}
-		party.Signer = own
-		if len(e.PeerKeys) == 0 {
-			return nil, nil, errors.New("peer_keys is empty: replies could not be verified")
-		}
-		for i, k := range e.PeerKeys {
-			pubs, err := sec.public(k)
-			if err != nil {
-				return nil, nil, fmt.Errorf("peer_keys[%d]: %w", i, err)
-			}
-			for _, pub := range pubs {
-				if pub.Equal(own.Public()) {
-					return nil, nil, fmt.Errorf("peer_keys[%d] is our own public key: the platform's is needed", i)
-				}
-			}
-			party.Verify = append(party.Verify, pubs...)
-		}
-	}
-	name := e.Envelope
-	if name == "" {
-		name = "none"
-	}
-	profile, err := envelope.New(name, party, envelope.Options{Version: e.EnvelopeVer, Provider: p})
-	if err != nil {
-		return nil, nil, fmt.Errorf("envelope: %w", err)
-	}
-	tc := envelope.TransportConfig{PaasID: e.PaasID, Upper: e.UpperCaseHex}
-	if e.Transport == "tif" {
-		if tc.Token, err = sec.text(e.Token); err != nil {
-			return nil, nil, fmt.Errorf("token: %w", err)
-		}
-	}
-	kind := e.Transport
-	if kind == "" {
-		kind = "plain"
-	}
-	transport, err := envelope.NewTransport(kind, tc)
-	if err != nil {
-		return nil, nil, fmt.Errorf("transport: %w", err)
-	}
-	return profile, transport, nil
 }
 
 // build makes every part that needs no disk but keys, and so finds every mistake of a configuration.
@@ -202,7 +144,7 @@ func (s *gatewaySettings) region(name string) (*gateway.Region, error) {
 }
 
 func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.Clock) (*centre.Client, error) {
-	profile, transport, err := c.Protect.protect(p.provider, s.places())
+	profile, transport, tokens, err := c.line(p.provider, s.places(), clock)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +156,7 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	}
 	return centre.New(centre.Options{
 		BaseURL: c.URL, URLStyle: c.URLStyle, ContentType: c.ContentType,
-		Profile: profile, Transport: transport,
+		Profile: profile, Transport: transport, Tokens: tokens, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
 		Limits: limits, Connect: time.Duration(c.Connect), MaxInFlight: c.MaxInFlight,
 		Breaker: centre.Breaker{Consecutive: uint32(max(c.BreakerTrip, 0)), Open: time.Duration(c.BreakerOpen)},
 		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log,

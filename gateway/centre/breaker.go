@@ -88,6 +88,7 @@ type Stats struct {
 	RefusedDown           uint64
 	LastDone              time.Time // last outcome done; zero when there was none
 	LastAnswer            time.Time // last verified answer, done or refused
+	Skew                  Skew      // how far the centre's clock is from ours
 }
 
 type stats struct {
@@ -115,12 +116,15 @@ func (s *stats) ended(r gateway.Reply, at time.Time) {
 // Stats gives the present picture.
 func (c *Client) Stats() Stats {
 	state := c.brk.State().String()
+	c.skew.mu.Lock()
+	skew := c.skew.last
+	c.skew.mu.Unlock()
 	c.stats.mu.Lock()
 	defer c.stats.mu.Unlock()
 	return Stats{
 		InFlight: len(c.places), MaxInFlight: cap(c.places), Breaker: state,
 		Endings:     maps.Clone(c.stats.endings),
 		RefusedBusy: c.stats.busy.Load(), RefusedDown: c.stats.down.Load(),
-		LastDone: c.stats.lastDone, LastAnswer: c.stats.lastOK,
+		LastDone: c.stats.lastDone, LastAnswer: c.stats.lastOK, Skew: skew,
 	}
 }

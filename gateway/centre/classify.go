@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"yiqiao/crypto/envelope"
 	"yiqiao/gateway"
@@ -23,6 +24,7 @@ type verdict struct {
 	media   string
 	detail  string
 	health  health
+	stamp   time.Time // when a verified reply says it was written
 }
 
 // health is what an attempt says of the centre as a whole, for the breaker.
@@ -58,6 +60,13 @@ func classify(p envelope.Profile, status int, header http.Header, body []byte) v
 	if err != nil {
 		return unverified(err, head)
 	}
+	v := classifyData(data, head)
+	v.stamp = replyTime(head)
+	return v
+}
+
+// classifyData does so for the data of a verified reply.
+func classifyData(data []byte, head envelope.Head) verdict {
 	reply, err := wire.DecodeReply(data)
 	if err != nil {
 		v := foreign(jsonFault(err))

@@ -10,6 +10,7 @@
 //	a status other than 200, whichever                                            unknown   not-interface
 //	HTML, text, an encoding, broken or doubled JSON, no usable infcode, too long  unknown   not-interface
 //	a reply that does not verify, also an unsigned outer error                    unknown   signature
+//	a verified reply of another time (Options.ReplyWindow)                        unknown   signature
 //	verified, infcode a whole number other than 0                                 refused   business
 //	verified, infcode 0                                                           done
 //	to a message that may be answered with a file: a file                         done
@@ -51,6 +52,7 @@ type Client struct {
 	places chan struct{}
 	brk    *gobreaker.TwoStepCircuitBreaker[struct{}]
 	stats  stats
+	skew   skew
 }
 
 var _ gateway.Centre = (*Client)(nil)

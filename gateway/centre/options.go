@@ -33,6 +33,13 @@ type Options struct {
 
 	Profile   envelope.Profile   // required
 	Transport envelope.Transport // required
+	Tokens    *Tokens            // where Transport takes its access tokens from; nil for other transports
+
+	// ReplyWindow is how far the time in a verified reply may be from ours, in both directions; beyond it
+	// the reply proves nothing and the outcome is unknown. Default 15 min; below zero it is not looked at.
+	ReplyWindow time.Duration
+	// MaxSkew is how far the centre's clock may be from ours before it is complained of; default 30 s.
+	MaxSkew time.Duration
 
 	// Limits is how long a message may take, sending to last byte of the answer, by class.
 	// Defaults: query and write 60 s, settle and file 180 s.
@@ -128,6 +135,8 @@ func (o Options) withDefaults() (Options, *url.URL, error) {
 	}
 	def(&o.Connect, 10*time.Second)
 	def(&o.MaxInFlight, 32)
+	def(&o.ReplyWindow, 15*time.Minute)
+	def(&o.MaxSkew, 30*time.Second)
 	def(&o.MaxReply, 32<<20)
 	def(&o.Idle, 15*time.Second)
 	def(&o.Breaker.Consecutive, 5)
@@ -138,7 +147,7 @@ func (o Options) withDefaults() (Options, *url.URL, error) {
 	def(&o.Breaker.Open, 15*time.Second)
 	def(&o.Breaker.Probes, 1)
 	switch {
-	case o.Connect < 0, o.MaxInFlight < 0, o.MaxReply < 0, o.Idle < 0,
+	case o.Connect < 0, o.MaxSkew < 0, o.MaxInFlight < 0, o.MaxReply < 0, o.Idle < 0,
 		o.Breaker.Interval < 0, o.Breaker.Bucket < 0, o.Breaker.Open < 0:
 		return o, nil, errors.New("centre: a duration or size is negative")
 	case o.MaxWait < 0 || o.MaxWait > maxWait:

@@ -59,6 +59,12 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string
 			number = nc.begin()
 		}
 	}})
+	if c.o.Tokens != nil {
+		if err := c.o.Tokens.Ready(ctx); err != nil {
+			return notSent(err), 0
+		}
+	}
+	sent := c.o.Clock.Now()
 	req, err := c.request(ctx, s, media)
 	if err != nil {
 		return notSent(err), 0
@@ -77,6 +83,10 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string
 		return broken(ctx, err), 0
 	}
 	defer resp.Body.Close()
+	received := c.o.Clock.Now()
+	if resp.StatusCode == http.StatusUnauthorized && c.o.Tokens != nil {
+		c.o.Tokens.Drop()
+	}
 	if resp.StatusCode == http.StatusSwitchingProtocols { // its body would never end
 		nc.kill()
 		return foreign("status 101"), 0
@@ -91,10 +101,13 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string
 		return foreign(fmt.Sprintf("status %d, more than %d bytes", resp.StatusCode, c.o.MaxReply)), len(body)
 	}
 	nc.end(number)
+	read := classify
 	if s.Message.File {
-		return classifyFile(c.o.Profile, resp.StatusCode, resp.Header, body), len(body)
+		read = classifyFile
 	}
-	return classify(c.o.Profile, resp.StatusCode, resp.Header, body), len(body)
+	v = read(c.o.Profile, resp.StatusCode, resp.Header, body)
+	c.measure(resp.Header, v.stamp, sent, received)
+	return c.stale(v, received), len(body)
 }
 
 func (c *Client) request(ctx context.Context, s gateway.Sealed, media string) (*http.Request, error) {

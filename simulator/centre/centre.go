@@ -55,6 +55,7 @@ type Options struct {
 	Now       func() time.Time     // nil: time.Now
 	Profile   envelope.Profile     // nil: plain bodies
 	Transport envelope.Transport   // nil: no transport headers asked for
+	Issuer    *Issuer              // nil: no access tokens given out
 	Skew      time.Duration        // how far off Transport and Profile times may be; zero means 5 minutes
 	Region    Region               //
 	People    []people.Person      // nil: people.Fixed()
@@ -77,6 +78,7 @@ type Centre struct {
 	closed chan struct{}
 	once   sync.Once
 	refs   atomic.Uint64 // serials of inf_refmsgid
+	memory memory        // of headers and messages, against repetition
 
 	mu    sync.Mutex
 	state *state

@@ -2,6 +2,7 @@ package centre
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,8 +22,21 @@ const maxBody = 8 << 20
 
 // Handler takes transactions: POST to any path, the infno in the body rules. What the envelope or
 // the outer message gets wrong is answered, not dropped: a transport header with status 401, an
-// envelope that does not verify with a code other than 0, everything else with infcode -1.
-func (c *Centre) Handler() http.Handler { return http.HandlerFunc(c.serve) }
+// envelope that does not verify with a code other than 0, everything else with infcode -1. The same
+// nonce of a header again gets 401, the same sealed bytes again a code other than 0. Where there is an
+// Issuer, POST to TokenPath asks it for a token.
+func (c *Centre) Handler() http.Handler {
+	if c.opt.Issuer == nil {
+		return http.HandlerFunc(c.serve)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(TokenPath, c.opt.Issuer)
+	mux.HandleFunc("/", c.serve)
+	return mux
+}
+
+// TokenPath is where access tokens are given out.
+const TokenPath = "/oauth/token"
 
 func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 	received := c.opt.Now()
@@ -37,7 +51,8 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c.opt.Transport != nil {
-		if err := c.opt.Transport.Check(received, c.opt.Skew, r.Header, body); err != nil {
+		err := c.opt.Transport.Check(received, c.opt.Skew, r.Header, body)
+		if nonce, ok := nonceOf(r.Header); err != nil || ok && c.memory.again(nonce, received, c.opt.Skew) {
 			write(w, http.StatusUnauthorized, "application/json;charset=UTF-8", []byte(`{"code":"401","message":"网关鉴权失败"}`))
 			return
 		}
@@ -51,6 +66,10 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		if !c.fresh(head.Timestamp, received) {
 			c.distrust(w, received, "报文时间戳超出允许范围")
+			return
+		}
+		if head.Timestamp != "" && c.memory.again(sha256.Sum256(body), received, c.opt.Skew) {
+			c.distrust(w, received, "重复的报文")
 			return
 		}
 	}
