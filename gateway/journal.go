@@ -23,6 +23,35 @@ var (
 	ErrExists = errors.New("gateway: record or bill exists already")
 	// ErrStorage: the journal can not promise durability now; nothing was accepted.
 	ErrStorage = errors.New("gateway: journal unavailable")
+	// ErrExpired: the body is past its retention and was destroyed; the record of it stays.
+	ErrExpired = errors.New("gateway: body destroyed after its retention")
+)
+
+// Class groups what the journal keeps by how long it has to be kept.
+type Class string
+
+const (
+	ClassSettlement Class = "settlement" // money: bills, stays, whatever is neither of the others
+	ClassQuery      Class = "query"      // what only asks
+	ClassUpload     Class = "upload"     // queued uploads
+)
+
+// Classes lists them.
+func Classes() []Class { return []Class{ClassSettlement, ClassQuery, ClassUpload} }
+
+// Mark is a number by which a record is to be found again. The journal keeps a keyed digest of it,
+// never the number.
+type Mark struct {
+	Kind   MarkKind
+	Number string // without the white space around it; case does not count
+}
+
+// MarkKind is what a number numbers.
+type MarkKind string
+
+const (
+	MarkPerson MarkKind = "person" // a person, at the insurance or by a certificate
+	MarkVisit  MarkKind = "visit"  // a visit or stay, at the centre or in the hospital
 )
 
 // Entry is what one Write makes durable, all of it or nothing. Several fields may be set; they are
@@ -41,11 +70,14 @@ type Entry struct {
 	// Append is ErrStale when another has the record, dead or alive: it must be claimed first. ""
 	// is not asked who has it. See Holders.
 	Holder Holder
+
+	// Class says how long what the entry carries is kept; "" is ClassSettlement.
+	Class Class
 }
 
 // Check tells what is wrong with an entry by itself, before any journal looks at it. Pure.
 func (e Entry) Check() error {
-	if e == (Entry{}) {
+	if e.Request == nil && e.Bill == nil && e.Record == nil && e.Append == nil && e.Answer == nil {
 		return errors.New("gateway: empty entry")
 	}
 	if r := e.Request; r != nil {
@@ -117,6 +149,9 @@ type Answer struct {
 	Key  RequestKey
 	Body []byte
 	At   time.Time
+	// Institution whose request it is; "": that of the entry's other parts, or nobody's. It decides
+	// under which key the answer is sealed.
+	Institution ident.Institution
 }
 
 // Journal is the durable memory. What a method has returned nil for survives kill -9 and power
@@ -142,6 +177,9 @@ type Journal interface {
 	// only means the HIS is told again. A request without an answer stays untold.
 	Told(key RequestKey, at time.Time)
 
+	// Record gives a record. When what it carried was destroyed after its retention the record comes
+	// without it, together with ErrExpired; so do events and those of the lists below. Requests and
+	// bills whose bodies were destroyed are ErrExpired.
 	Record(ctx context.Context, id ident.MsgID) (Record, error)
 	Events(ctx context.Context, id ident.MsgID) ([]Event, error)
 	Request(ctx context.Context, key RequestKey) (Request, error)
@@ -204,6 +242,7 @@ type Query struct {
 	Queued      bool        // only records with Wire (the upload class)
 	Visit       string      // only records of this ordering key
 	Since       time.Time   // UpdatedAt at or after
+	Marks       []Mark      // only records with one of these marks; wants an Institution
 	Brief       bool        // leave Input, Wire and Output out: many records in little memory
 	After       ident.MsgID // records behind this one in the order of the list; ErrNotFound when unknown
 	Newest      bool        // newest first

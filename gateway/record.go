@@ -55,6 +55,8 @@ type Event struct {
 	Ref   ident.MsgID // another record this one was resolved by
 	Data  []byte      // JSON, credentials cut out; sealed by the journal
 	Note  string      // for people; no personal data
+	// Marks by which the record is to be found from now on; ignored on the way out.
+	Marks []Mark
 }
 
 // Next is the state after an event, or an error when the event can not follow. Pure.
@@ -138,6 +140,7 @@ type Record struct {
 	WireDigest  [32]byte // SM3 of the exact bytes that leave
 	CreatedAt   time.Time
 	Input       []byte // JSON of input, credentials cut out; sealed by the journal
+	Marks       []Mark // by which it is to be found; ignored on the way out
 	Wire        []byte // queued records only: the exact core message, sealed by the journal
 
 	// The fold of the events.

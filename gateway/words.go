@@ -18,6 +18,7 @@ const (
 	CodeKeyWrong          Code = "api-key-wrong"
 	CodeInstitution       Code = "institution-unknown"
 	CodeNotFound          Code = "not-found"
+	CodeExpired           Code = "content-expired" // destroyed after its retention
 	CodeMethod            Code = "method-not-allowed"
 	CodeMediaType         Code = "media-type"
 	CodeCredentialNeeded  Code = "credential-needed" // read the card or code again
@@ -63,6 +64,7 @@ var Codes = map[Code]Words{
 	CodeKeyWrong:          {"接入密钥不正确", "The API key is not valid.", "请向网关管理员核对密钥", "Check the key with the operator of the gateway.", OwnerHIS, 401},
 	CodeInstitution:       {"该接入方无权代表此机构, 或机构未配置", "This system may not act for that institution, or it is not configured.", "请核对机构编号", "Check the institution code.", OwnerHIS, 403},
 	CodeNotFound:          {"没有找到", "Not found.", "请核对编号", "Check the id.", OwnerHIS, 404},
+	CodeExpired:           {"内容已超过保存期限并已销毁", "What it held was destroyed after its retention.", "交易记录仍在, 报文内容无法恢复", "The record is still there; its content can not be had any more.", OwnerOperator, 410},
 	CodeMethod:            {"不支持的请求方法", "Method not allowed.", "请按接口说明调用", "See the interface description.", OwnerHIS, 405},
 	CodeMediaType:         {"报文类型必须是 application/json", "The body must be application/json.", "请设置 Content-Type: application/json; charset=utf-8", "Set the content type.", OwnerHIS, 415},
 	CodeCredentialNeeded:  {"需要重新读取就诊凭证", "The patient's credential must be read again.", "请重新刷卡或扫码后再提交", "Read the card or code again and resend with credential.", OwnerDesk, 428},

@@ -36,6 +36,11 @@ func openJournal(ctx context.Context, path string) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	return g.openPresent(ctx)
+}
+
+// openPresent opens the journal, which must be there already.
+func (g *gatewaySettings) openPresent(ctx context.Context) (opened, error) {
 	if g.Journal.Database == "" {
 		if _, err := os.Stat(filepath.Join(g.path(g.Data), journalFile)); err != nil {
 			return opened{}, fmt.Errorf("还没有交易日志 / no journal yet: %w", err)
@@ -72,12 +77,17 @@ func journalListCommand(s *streams) *cobra.Command {
 		Example: `  yiqiao journal list --config mysite
   yiqiao journal list --config mysite --state unknown --state parked
   yiqiao journal list --config mysite --day 2026-11-23 --infno 2207 --json
+  yiqiao journal list --config mysite --visit M2026112300001
+  echo 999999198503120018 | yiqiao journal list --config mysite --person -
   yiqiao journal list --config mysite --bill BH44010000001202611230915300002
   yiqiao journal list --config mysite --request OP20261123-0001 --system his-a`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := f.query()
 			if err != nil {
+				return err
+			}
+			if err := readNumbers(s, &f.person, &f.visit); err != nil {
 				return err
 			}
 			j, err := openJournal(cmd.Context(), path)
@@ -109,6 +119,8 @@ func journalListCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.bill, "bill", "", "只看某结算单或住院单 / one bill or stay")
 	c.Flags().StringVar(&f.request, "request", "", "只看某 HIS 请求号 / one request id of a HIS")
 	c.Flags().StringVar(&f.system, "system", "", "与 --request 同用: 接入方, 缺省为配置中的全部 / with --request: the HIS system, default all configured")
+	c.Flags().StringVar(&f.person, "person", "", "只看某人: 人员编号或证件号码; - 从标准输入读取 / one person's number; - reads it from standard input")
+	c.Flags().StringVar(&f.visit, "visit", "", "只看某次就诊: 就诊ID 或住院/门诊号; - 从标准输入读取 / one visit's number")
 	c.Flags().StringArrayVar(&f.states, "state", nil, "只看某状态: prepared sent done refused unknown reversed absent parked")
 	c.Flags().IntVar(&f.limit, "limit", 50, "最多几笔 / at most that many")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
@@ -119,6 +131,7 @@ func journalListCommand(s *streams) *cobra.Command {
 // journalFilter is what `journal list` is asked for.
 type journalFilter struct {
 	day, infno, bill, request, system string
+	person, visit                     string
 	states                            []string
 	limit                             int
 }
@@ -138,6 +151,8 @@ func (f journalFilter) query() (gateway.Query, error) {
 		return q, errors.New("--bill 与 --request 只能用一个 / use one of --bill and --request")
 	case f.system != "" && f.request == "":
 		return q, errors.New("--system 须与 --request 同用 / --system goes with --request")
+	case (f.person != "" || f.visit != "") && f.bill+f.request != "":
+		return q, errors.New("--person 和 --visit 不与 --bill、--request 同用 / do not go with --bill and --request")
 	case f.limit < 1 || f.limit > 10_000:
 		return q, errors.New("--limit 应为 1 到 10000 / must be 1 to 10000")
 	}
@@ -160,7 +175,7 @@ func (f journalFilter) records(ctx context.Context, j gateway.Journal, path stri
 			return nil, fmt.Errorf("没有 %s / not found", f.bill)
 		}
 		recs, err := j.BillRecords(ctx, f.bill)
-		if err != nil {
+		if err != nil && !errors.Is(err, gateway.ErrExpired) {
 			return nil, err
 		}
 		list = recs
@@ -179,12 +194,19 @@ func (f journalFilter) records(ctx context.Context, j gateway.Journal, path stri
 		slices.Sort(systems)
 		for _, s := range slices.Compact(systems) {
 			recs, err := j.RequestRecords(ctx, gateway.RequestKey{System: s, ID: f.request})
-			if err != nil {
+			if err != nil && !errors.Is(err, gateway.ErrExpired) {
 				return nil, err
 			}
 			list = append(list, recs...)
 		}
+	case f.person != "" || f.visit != "":
+		g, err := loadGateway(path)
+		if err != nil {
+			return nil, err
+		}
+		return g.find(ctx, j, q, f.person, f.visit)
 	default:
+		q.Brief = true
 		return j.List(ctx, q)
 	}
 	list = slices.DeleteFunc(list, func(r gateway.Record) bool {
@@ -253,16 +275,19 @@ func journalShowCommand(s *streams) *cobra.Command {
 			if errors.Is(err, gateway.ErrNotFound) {
 				return fmt.Errorf("没有 %s / not found", args[0])
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, gateway.ErrExpired) {
 				return err
 			}
 			views := make([]shown, 0, len(recs))
 			for _, r := range recs {
 				ev, err := j.Events(cmd.Context(), r.ID)
-				if err != nil {
+				gone := errors.Is(err, gateway.ErrExpired)
+				if err != nil && !gone {
 					return err
 				}
-				views = append(views, show(cat, r, ev))
+				v := show(cat, r, ev)
+				v.Expired = gone
+				views = append(views, v)
 			}
 			if asJSON {
 				return printJSON(s.out, views)
@@ -280,16 +305,16 @@ func journalShowCommand(s *streams) *cobra.Command {
 
 func findRecords(ctx context.Context, j gateway.Journal, id string) ([]gateway.Record, error) {
 	switch _, err := j.Bill(ctx, id); {
-	case err == nil:
+	case err == nil, errors.Is(err, gateway.ErrExpired):
 		return j.BillRecords(ctx, id)
 	case !errors.Is(err, gateway.ErrNotFound):
 		return nil, err
 	}
 	r, err := j.Record(ctx, ident.MsgID(id))
-	if err != nil {
+	if err != nil && !errors.Is(err, gateway.ErrExpired) {
 		return nil, err
 	}
-	return []gateway.Record{r}, nil
+	return []gateway.Record{r}, err
 }
 
 // shown is one record for people and machines, personal data masked.
@@ -300,6 +325,7 @@ type shown struct {
 	Input      any          `json:"input,omitempty"`
 	Output     any          `json:"output,omitempty"`
 	Events     []shownEvent `json:"events"`
+	Expired    bool         `json:"expired,omitempty"` // what it carried was destroyed after its retention
 }
 
 type shownEvent struct {
@@ -339,6 +365,9 @@ func printShown(s *streams, v shown) {
 		rows = append(rows, []string{strconv.Itoa(e.Seq), e.At.Format("2006-01-02 15:04:05.000"), eventZH(e.Kind), causeZH(e.Cause), string(e.Ref), e.Note})
 	}
 	table(s.out, []string{"序", "时间", "事件", "原因", "相关报文", "备注"}, rows)
+	if v.Expired {
+		fmt.Fprintln(s.out, "报文内容已超过保存期限并已销毁 / what it carried was destroyed after its retention")
+	}
 	for _, b := range []struct {
 		name string
 		v    any

@@ -36,7 +36,7 @@ func journalExportCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			j, err := openJournal(cmd.Context(), path)
+			j, err := g.openPresent(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,8 @@ func keysCommand(s *streams) *cobra.Command {
 口令依次取自 --passphrase-file、环境变量 ` + passphraseEnv + `、终端 (不回显)。`,
 	}
 	c.AddCommand(keysGenerateCommand(s), keysVectorsCommand(s), keysCreateCommand(s), keysListCommand(s), keysImportCommand(s),
-		keysRotateCommand(s), keysExportCommand(s), keysPassphraseCommand(s))
+		keysRotateCommand(s), keysExportCommand(s), keysPassphraseCommand(s),
+		keysRewrapCommand(s), keysExpireCommand(s))
 	return c
 }
 

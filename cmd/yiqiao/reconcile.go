@@ -177,13 +177,9 @@ func (f reconcileFlags) codes(p *parts) ([]ident.Institution, error) {
 
 // reconciler puts one together on a desk of its own: the journal may be a running gateway's too.
 func (s *gatewaySettings) reconciler(p *parts, j opened, clock gateway.Clock) (*recon.Reconciler, error) {
-	sealer, err := s.sealer(p.provider)
-	if err != nil {
-		return nil, err
-	}
 	desk, err := flow.New(flow.Options{
 		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
-		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: sealer.Digest, Timing: s.timing(), Log: p.log,
+		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log,
 	})
 	if err != nil {
 		return nil, err

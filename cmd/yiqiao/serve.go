@@ -126,10 +126,6 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, err
 	}
 	srv.closers = append(srv.closers, srv.journal.close)
-	sealer, err := g.sealer(srv.parts.provider)
-	if err != nil {
-		return nil, err
-	}
 	queue, err := g.openQueue(clock, log)
 	if err != nil {
 		return nil, err
@@ -140,7 +136,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
 		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,
-		Digest: sealer.Digest, Timing: g.timing(), Log: log,
+		Digest: srv.journal.vault.Digest, Timing: g.timing(), Log: log,
 	})
 	if err != nil {
 		return nil, err

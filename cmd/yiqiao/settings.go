@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"yiqiao/gateway"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/recon"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/ident"
 )
 
@@ -41,16 +44,30 @@ type logSettings struct {
 }
 
 type journalSettings struct {
-	Key  config.Secret `yaml:"key"`  // 64 hex digits: seals bodies at rest
+	Key  config.Secret `yaml:"key"`  // 64 hex digits, or hsm:NAME: wraps the keys that seal bodies at rest
 	Sync string        `yaml:"sync"` // full (default) or off (benchmarks only: power loss loses answers)
 	// Database is a PostgreSQL, postgres://user@host/name?sslmode=verify-full; none: a file in data.
 	Database         string        `yaml:"database"`
 	DatabasePassword config.Secret `yaml:"database_password"`
 	Writers          int           `yaml:"database_writers"` // transactions at once; see store.Options
+	// OldKeys are former journal keys, until `yiqiao keys rewrap` has been run.
+	OldKeys []config.Secret `yaml:"old_keys"`
+	// Retention is after how many days bodies may be destroyed, by class; a class that is not there
+	// is kept for ever. See `yiqiao keys expire`.
+	Retention map[gateway.Class]int `yaml:"retention"`
 }
 
 // faults tells what is wrong with the place of the journal.
 func (s journalSettings) faults() (list []string) {
+	for class, days := range s.Retention {
+		switch {
+		case !slices.Contains(gateway.Classes(), class):
+			list = append(list, fmt.Sprintf("journal.retention: %q is none of %v", class, gateway.Classes()))
+		case days < vault.LeastKept:
+			list = append(list, fmt.Sprintf("journal.retention.%s: %d days at least", class, vault.LeastKept))
+		}
+	}
+	slices.Sort(list)
 	if s.Database == "" {
 		if s.DatabasePassword.Set() || s.Writers != 0 {
 			list = append(list, "journal.database_password and journal.database_writers belong to journal.database, which is missing")

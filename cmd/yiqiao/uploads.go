@@ -40,22 +40,19 @@ func uploadsDesk(ctx context.Context, path string) (*flow.Desk, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j, err := openJournal(ctx, path)
+	j, err := g.openPresent(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	sealer, err := g.sealer(p.provider)
-	if err == nil {
-		var desk *flow.Desk
-		if desk, err = flow.New(flow.Options{
-			Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
-			Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: sealer.Digest, Timing: g.timing(), Log: p.log,
-		}); err == nil {
-			return desk, j.close, nil
-		}
+	desk, err := flow.New(flow.Options{
+		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
+		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: g.timing(), Log: p.log,
+	})
+	if err != nil {
+		j.close()
+		return nil, nil, err
 	}
-	j.close()
-	return nil, nil, err
+	return desk, j.close, nil
 }
 
 // uploadFlags are the flags that the commands share.

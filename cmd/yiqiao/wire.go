@@ -24,6 +24,7 @@ import (
 	"yiqiao/gateway/journal"
 	"yiqiao/gateway/observe"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
 )
@@ -94,7 +95,7 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	if p.provider, err = provider(s.Provider); err != nil {
 		return nil, err
 	}
-	if _, err := s.sealer(p.provider); err != nil {
+	if _, err := s.wrappers(p.provider); err != nil {
 		return nil, err
 	}
 	if _, err := s.databasePassword(); err != nil {
@@ -163,26 +164,46 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	})
 }
 
-// sealer reads the key that protects bodies at rest.
-func (s *gatewaySettings) sealer(p sm.Provider) (*keys.Sealer, error) {
-	text, err := s.places().text(s.Journal.Key)
+// wrappers are the keys that wrap the keys of bodies at rest, the present one first.
+func (s *gatewaySettings) wrappers(p sm.Provider) ([]keys.Wrapper, error) {
+	sec := s.places()
+	w, err := sec.wrapper(p, s.Journal.Key)
 	if err != nil {
 		return nil, fmt.Errorf("journal.key: %w", err)
 	}
-	w, err := masterWrapper(p, text)
+	list := []keys.Wrapper{w}
+	old, err := sec.old(s.Journal.Key)
 	if err != nil {
 		return nil, fmt.Errorf("journal.key: %w", err)
 	}
-	return w, nil
+	for _, text := range old {
+		m, err := masterWrapper(p, text)
+		if err != nil {
+			return nil, fmt.Errorf("journal.key: %w", err)
+		}
+		list = append(list, m)
+	}
+	for i, at := range s.Journal.OldKeys {
+		w, err := sec.wrapper(p, at)
+		if err != nil {
+			return nil, fmt.Errorf("journal.old_keys[%d]: %w", i, err)
+		}
+		list = append(list, w)
+	}
+	return list, nil
 }
 
 // opened is an open database with the journal on it.
 type opened struct {
 	*journal.Journal
-	db *store.DB
+	db    *store.DB
+	vault *vault.Vault
 }
 
-func (o opened) close() { _ = errors.Join(o.Journal.Close(), o.db.Close()) }
+func (o opened) close() {
+	_ = errors.Join(o.Journal.Close(), o.db.Close())
+	o.vault.Close()
+}
 
 // store says where the journal is kept.
 func (s *gatewaySettings) store() (store.Options, error) {
@@ -220,7 +241,7 @@ func (s *gatewaySettings) openJournal(ctx context.Context, p sm.Provider) (opene
 }
 
 func (s *gatewaySettings) openJournalAt(ctx context.Context, p sm.Provider, o store.Options) (opened, error) {
-	sealer, err := s.sealer(p)
+	wrappers, err := s.wrappers(p)
 	if err != nil {
 		return opened{}, err
 	}
@@ -228,11 +249,27 @@ func (s *gatewaySettings) openJournalAt(ctx context.Context, p sm.Provider, o st
 	if err != nil {
 		return opened{}, err
 	}
-	j, err := journal.Open(db, journal.Options{Sealer: sealer, Rand: rand.Reader})
+	v, err := vault.Open(ctx, db, vault.Options{Provider: p, Wrappers: wrappers})
 	if err != nil {
+		return opened{}, errors.Join(explainVault(err), db.Close())
+	}
+	j, err := journal.Open(db, journal.Options{Sealer: sealerOf(v)})
+	if err != nil {
+		v.Close()
 		return opened{}, errors.Join(err, db.Close())
 	}
-	return opened{j, db}, nil
+	return opened{j, db, v}, nil
+}
+
+// explainVault says in Chinese what to do when the keys of the journal are not there.
+func explainVault(err error) error {
+	switch {
+	case errors.Is(err, vault.ErrKeyMissing):
+		return fmt.Errorf("交易日志由另一把主密钥保护: 请把它配回 journal.key 或 journal.old_keys: %w", err)
+	case errors.Is(err, vault.ErrKeyLost):
+		return fmt.Errorf("数据密钥丢失或被改动: 请从备份恢复数据库: %w", err)
+	}
+	return err
 }
 
 // timing puts the configured times together with the limits of the centres: an absent answer counts

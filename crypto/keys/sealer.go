@@ -1,9 +1,7 @@
 package keys
 
 import (
-	"crypto/hmac"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -80,39 +78,12 @@ func (s *Sealer) MarshalText() ([]byte, error) { return []byte("sealer:" + s.Key
 // byte and a key id and is Overhead bytes longer than plain. rand is read for 12 bytes of nonce
 // that must never repeat; sm.ErrRandom when it fails. Sealing twice gives different bytes.
 func (s *Sealer) Seal(rand io.Reader, id string, plain []byte) ([]byte, error) {
-	if rand == nil {
-		return nil, sm.ErrRandom
-	}
-	aead, err := sm.GCM(s.p, s.s.seal[:])
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, headSize+nonceSize, Overhead+len(plain))
-	out[0] = format
-	copy(out[1:], s.keyID[:])
-	nonce := out[headSize:]
-	if _, err := io.ReadFull(rand, nonce); err != nil {
-		return nil, sm.ErrRandom
-	}
-	return aead.Seal(out, nonce, plain, bind(out[:headSize], id)), nil
+	return sealWith(s.p, s.s.seal[:], format, s.keyID, rand, id, plain)
 }
 
 // Open gives back what Seal was given for the same id; anything else is ErrSealed.
 func (s *Sealer) Open(id string, sealed []byte) ([]byte, error) {
-	if len(sealed) < Overhead || sealed[0] != format ||
-		subtle.ConstantTimeCompare(sealed[1:headSize], s.keyID[:]) != 1 {
-		return nil, ErrSealed
-	}
-	aead, err := sm.GCM(s.p, s.s.seal[:])
-	if err != nil {
-		return nil, ErrSealed
-	}
-	nonce, text := sealed[headSize:headSize+nonceSize], sealed[headSize+nonceSize:]
-	plain, err := aead.Open(nil, nonce, text, bind(sealed[:headSize], id))
-	if err != nil {
-		return nil, ErrSealed
-	}
-	return plain, nil
+	return openWith(s.p, s.s.seal[:], format, s.keyID, id, sealed)
 }
 
 // bind is the associated data: format and key id (fixed length), then the identity.
@@ -120,20 +91,8 @@ func bind(head []byte, id string) []byte {
 	return append(append(make([]byte, 0, headSize+len(id)), head...), id...)
 }
 
-// Digest is HMAC-SM3 (GM/T 0004 under RFC 2104) over the parts, each preceded by its length as 8
-// big-endian bytes: a keyed digest by which equal contents are recognised without keeping them.
-// ("a","bc") and ("ab","c") differ. Deterministic for one master. Compare with Same.
-func (s *Sealer) Digest(parts ...[]byte) (sum [32]byte) {
-	mac := hmac.New(s.p.NewSM3, s.s.mac[:])
-	var n [8]byte
-	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		mac.Write(n[:])
-		mac.Write(p)
-	}
-	mac.Sum(sum[:0])
-	return sum
-}
+// Digest is Digester.Digest under the second half of the master. Compare with Same.
+func (s *Sealer) Digest(parts ...[]byte) [32]byte { return digest(s.p, s.s.mac[:], parts) }
 
 // Same tells in constant time whether digest is Digest(parts...).
 func (s *Sealer) Same(digest [32]byte, parts ...[]byte) bool {

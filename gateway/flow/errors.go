@@ -26,6 +26,8 @@ func storage(op string, err error) error {
 		code = gateway.CodeNotFound
 	case errors.Is(err, gateway.ErrConflict):
 		code = gateway.CodeRequestIDReused
+	case errors.Is(err, gateway.ErrExpired):
+		code = gateway.CodeExpired
 	}
 	return &gateway.Error{Code: code, Op: op, Err: err}
 }

@@ -134,7 +134,7 @@ func (d *Desk) prepare(ctx context.Context, j job, id ident.MsgID, digest [32]by
 	rec := gateway.Record{
 		ID: id, Institution: j.inst.Code, Infno: j.tx.Infno, Request: j.request, Step: j.step,
 		Attempt: j.attempt, Bill: j.bill, Operator: j.operator, WireDigest: digest, CreatedAt: now,
-		Input: d.keptInput(j), State: gateway.StateSent,
+		Input: d.keptInput(j), Marks: d.marks(j.input, nil), State: gateway.StateSent,
 	}
 	entries := make([]gateway.Entry, 0, len(j.first)+2)
 	for _, e := range j.first {
@@ -148,7 +148,7 @@ func (d *Desk) prepare(ctx context.Context, j job, id ident.MsgID, digest [32]by
 	if j.guard != nil {
 		entries = append(entries, gateway.Entry{Request: j.guard(j.attempt, id)})
 	}
-	entries = append(entries, gateway.Entry{Record: &rec})
+	entries = append(entries, gateway.Entry{Record: &rec, Class: d.class(rec)})
 	existing, err := d.opt.Journal.Write(ctx, entries...)
 	switch {
 	case existing != nil, errors.Is(err, gateway.ErrExists), errors.Is(err, gateway.ErrConflict):
@@ -197,7 +197,7 @@ func (d *Desk) add(ctx context.Context, rec gateway.Record, e gateway.Event, ans
 		if next.Apply(e) != nil {
 			return rec, errMoved
 		}
-		entry := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}}
+		entry := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}, Class: d.class(rec)}
 		if answer != nil {
 			entry.Answer = answer(next)
 		}
@@ -233,7 +233,7 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 			e.Kind, e.Cause, e.Note = gateway.EventUnknown, gateway.CauseMismatch, doubt
 			return e
 		}
-		e.Kind, e.Cause = gateway.EventDone, gateway.CauseNone
+		e.Kind, e.Cause, e.Marks = gateway.EventDone, gateway.CauseNone, d.marks(output, rec.Marks)
 	case gateway.OutcomeRefused:
 		e.Kind = gateway.EventRefused
 		if e.Cause != gateway.CauseNotSent {

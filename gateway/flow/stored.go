@@ -72,11 +72,19 @@ func (d *Desk) keep(ctx context.Context, key gateway.RequestKey, bill string, a 
 	}
 	body, err := json.Marshal(a)
 	if err == nil {
-		_, err = d.opt.Journal.Write(ctx, gateway.Entry{Answer: &gateway.Answer{Key: key, Body: body, At: d.opt.Clock.Now()}})
+		_, err = d.opt.Journal.Write(ctx, gateway.Entry{Answer: &gateway.Answer{Key: key, Body: body, At: d.opt.Clock.Now(), Institution: ofBill(bill)}})
 	}
 	if err != nil {
 		d.log.Error("answer not stored", "bill", bill, "err", err.Error())
 	}
+}
+
+// ofBill is whose a bill is, which its id tells.
+func ofBill(id string) ident.Institution {
+	if id == "" {
+		return ""
+	}
+	return ident.MsgID(id[1:]).Institution()
 }
 
 // keptBill is a bill as the journal keeps it: of the credential only its type.

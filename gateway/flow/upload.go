@@ -59,7 +59,7 @@ func (d *Desk) accept(ctx context.Context, o order) (gateway.Record, []check.Fin
 	}
 	req := o.request(d, opUpload)
 	req.Ref = refOf(rec.ID)
-	existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: req, Record: &rec})
+	existing, err := d.opt.Journal.Write(ctx, gateway.Entry{Request: req, Record: &rec, Class: d.class(rec)})
 	if err == nil && existing != nil {
 		err = errKnown
 	}
@@ -95,6 +95,6 @@ func (d *Desk) fix(ctx context.Context, o order) (gateway.Record, error) {
 	}
 	return gateway.Record{
 		ID: id, Institution: j.inst.Code, Infno: j.tx.Infno, Request: j.request, Step: j.step, Attempt: 1,
-		Visit: visit, Operator: j.operator, CreatedAt: now, Input: input, Wire: body, State: gateway.StatePrepared,
+		Visit: visit, Operator: j.operator, CreatedAt: now, Input: input, Wire: body, Marks: d.marks(j.input, nil), State: gateway.StatePrepared,
 	}, nil
 }

@@ -196,7 +196,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 		return d.park(ctx, rec, "could not be sealed")
 	}
 	e := gateway.Event{Kind: gateway.EventSent, At: d.opt.Clock.Now(), Note: "sm3 " + hex.EncodeToString(sealed.Digest[:])}
-	_, err = d.opt.Journal.Write(ctx, gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}})
+	_, err = d.opt.Journal.Write(ctx, gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}, Class: d.class(rec)})
 	switch {
 	case errors.Is(err, gateway.ErrStale):
 		return rec, time.Time{} // somebody else sends it: the journal says who is next

@@ -33,6 +33,7 @@ func Journal(t *testing.T, open func(t *testing.T) gateway.Journal) {
 		{"told", (*journalDesk).told},
 		{"records of a bill and of a request", (*journalDesk).order},
 		{"list selects", (*journalDesk).list},
+		{"list finds by marks", (*journalDesk).marks},
 		{"list pages", (*journalDesk).pages},
 		{"what is returned is a copy", (*journalDesk).copies},
 		{"what is not there is not found", (*journalDesk).notFound},

@@ -59,6 +59,55 @@ func (d *journalDesk) order() {
 	}
 }
 
+func (d *journalDesk) marks() {
+	mark := func(number string) []gateway.Mark {
+		return []gateway.Mark{{Kind: gateway.MarkPerson, Number: number}}
+	}
+	add := func(inst ident.Institution, at time.Time, marks ...gateway.Mark) ident.MsgID {
+		r := d.record(gateway.StateSent)
+		r.Institution, r.CreatedAt, r.Marks = inst, at, marks
+		d.write(gateway.Entry{Record: r, Class: gateway.ClassQuery})
+		return r.ID
+	}
+	visit := gateway.Mark{Kind: gateway.MarkVisit, Number: "44X"}
+	both := add(journalInst, journalNow, gateway.Mark{Kind: gateway.MarkPerson, Number: " 44x "}, visit, visit, gateway.Mark{Kind: gateway.MarkPerson})
+	later := add(journalInst, journalNow.AddDate(0, 1, 0), mark("44X")...)
+	add("H44010000002", journalNow, mark("44X")...)
+	found := add(journalInst, journalNow)
+	d.write(gateway.Entry{Append: &gateway.Append{ID: found, Version: 1, Event: gateway.Event{Kind: gateway.EventDone, At: journalNow,
+		Data: []byte("{}"), Marks: []gateway.Mark{{Kind: gateway.MarkPerson, Number: "new"}, {Kind: gateway.MarkVisit, Number: "44x"}}}}})
+	for _, c := range []struct {
+		what string
+		q    gateway.Query
+		want []ident.MsgID
+	}{
+		{"a person", gateway.Query{Marks: mark("44X")}, []ident.MsgID{both, later}},
+		{"case and blanks", gateway.Query{Marks: mark(" 44x")}, []ident.MsgID{both, later}},
+		{"newest first", gateway.Query{Marks: mark("44X"), Newest: true}, []ident.MsgID{later, both}},
+		{"a visit", gateway.Query{Marks: []gateway.Mark{visit}}, []ident.MsgID{both, found}},
+		{"one of two", gateway.Query{Marks: append(mark("new"), visit)}, []ident.MsgID{both, found}},
+		{"learnt by an event", gateway.Query{Marks: mark("new")}, []ident.MsgID{found}},
+		{"and a state", gateway.Query{Marks: []gateway.Mark{visit}, States: []gateway.State{gateway.StateDone}}, []ident.MsgID{found}},
+		{"and a time", gateway.Query{Marks: mark("44X"), From: journalNow.AddDate(0, 0, 1), Brief: true}, []ident.MsgID{later}},
+		{"and a place", gateway.Query{Marks: mark("44X"), After: both}, []ident.MsgID{later}},
+		{"nobody", gateway.Query{Marks: mark("44")}, nil},
+		{"another kind", gateway.Query{Marks: []gateway.Mark{{Kind: gateway.MarkVisit, Number: "new"}}}, nil},
+	} {
+		c.q.Institution = journalInst
+		got, err := d.j.List(d.ctx, c.q)
+		if err != nil {
+			d.Fatalf("%s: %v", c.what, err)
+		}
+		d.sameIDs(c.what, got, c.want...)
+	}
+	if _, err := d.j.List(d.ctx, gateway.Query{Marks: mark("44X")}); err == nil {
+		d.Error("marks of no institution")
+	}
+	if r := d.get(both); r.Marks != nil || d.events(found)[1].Marks != nil {
+		d.Error("a mark is read back")
+	}
+}
+
 func (d *journalDesk) list() {
 	var all []ident.MsgID
 	add := func(change func(*gateway.Record)) ident.MsgID {

@@ -3,7 +3,9 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +35,7 @@ type memRecord struct {
 	record gateway.Record
 	events []gateway.Event
 	held   time.Time // end of its claim; far away while it is sent
+	marks  []gateway.Mark
 }
 
 // memStep is what a request has at most once.
@@ -204,7 +207,7 @@ func (w *memWrite) record(id ident.MsgID) *memRecord {
 	if old == nil {
 		return nil
 	}
-	r := &memRecord{place: old.place, record: old.record, events: append([]gateway.Event(nil), old.events...), held: old.held}
+	r := &memRecord{place: old.place, record: old.record, events: append([]gateway.Event(nil), old.events...), held: old.held, marks: append([]gateway.Mark(nil), old.marks...)}
 	w.records[id] = r
 	return r
 }
@@ -272,7 +275,8 @@ func (w *memWrite) newRecord(r gateway.Record, by gateway.Holder) error {
 	c := copyRecord(r)
 	c.CreatedAt = millis(c.CreatedAt)
 	c.State, c.Version, c.UpdatedAt, c.Cause, c.Output, c.Holder = gateway.StatePrepared, 0, c.CreatedAt, gateway.CauseNone, nil, ""
-	m := &memRecord{place: len(w.j.order) + len(w.fresh), record: c}
+	m := &memRecord{place: len(w.j.order) + len(w.fresh), record: c, marks: c.Marks}
+	m.record.Marks = nil
 	w.records[r.ID] = m
 	w.fresh = append(w.fresh, m)
 	if !sent {
@@ -297,6 +301,8 @@ func (w *memWrite) append(id ident.MsgID, version int, e gateway.Event, by gatew
 	if err := m.record.Apply(e); err != nil {
 		return err
 	}
+	m.marks = append(m.marks, e.Marks...)
+	e.Marks = nil
 	m.events = append(m.events, e)
 	switch {
 	case e.Kind == gateway.EventSent && by != "":
@@ -408,6 +414,9 @@ func (j *MemJournal) List(ctx context.Context, q gateway.Query) ([]gateway.Recor
 	if err := j.enter(ctx, ""); err != nil {
 		return nil, err
 	}
+	if len(q.Marks) > 0 && q.Institution == "" {
+		return nil, errors.New("gatewaytest: marks are an institution's own: the query must name one")
+	}
 	limit := q.Limit
 	if limit <= 0 {
 		limit = 100
@@ -426,7 +435,7 @@ func (j *MemJournal) List(ctx context.Context, q gateway.Query) ([]gateway.Recor
 	}
 	var out []gateway.Record
 	for ; at >= 0 && at < len(j.order) && len(out) < limit; at += step {
-		if r := &j.order[at].record; selected(q, r) {
+		if r := &j.order[at].record; selected(q, r) && marked(q, j.order[at].marks) {
 			c := *r
 			if q.Brief {
 				c.Input, c.Wire, c.Output = nil, nil, nil
@@ -435,6 +444,19 @@ func (j *MemJournal) List(ctx context.Context, q gateway.Query) ([]gateway.Recor
 		}
 	}
 	return out, nil
+}
+
+// marked reports whether one of the query's marks is among a record's.
+func marked(q gateway.Query, marks []gateway.Mark) bool {
+	plain := func(s string) string { return strings.ToUpper(strings.TrimSpace(s)) }
+	for _, want := range q.Marks {
+		for _, m := range marks {
+			if m.Kind == want.Kind && plain(m.Number) != "" && plain(m.Number) == plain(want.Number) {
+				return true
+			}
+		}
+	}
+	return len(q.Marks) == 0
 }
 
 func selected(q gateway.Query, r *gateway.Record) bool {

@@ -29,7 +29,7 @@ func (j *Journal) Export(ctx context.Context, w io.Writer, sum hash.Hash) (Moved
 		if err := e.w.put(line{Head: &headLine{moveName, moveVersion}}); err != nil {
 			return err
 		}
-		for _, part := range []func() error{e.counters, e.bills, e.requests, e.records, e.w.end} {
+		for _, part := range []func() error{e.keys, e.counters, e.bills, e.requests, e.records, e.marks, e.w.end} {
 			if err := part(); err != nil {
 				return err
 			}
@@ -71,6 +71,29 @@ func (e *exporting) steps(table, query string, see func(*sql.Rows) error) error 
 		err = e.each(query, []any{from, from + exportStep}, see)
 	}
 	return err
+}
+
+func (e *exporting) keys() error {
+	const query = `SELECT id, purpose, institution, class, day, wrapper, wrapped, created, destroyed FROM data_key ORDER BY number`
+	return e.each(query, nil, func(rows *sql.Rows) error {
+		var k keyLine
+		if err := rows.Scan(&k.ID, &k.Purpose, &k.Institution, &k.Class, &k.Day, &k.Wrapper, &k.Wrapped, &k.Created, &k.Destroyed); err != nil {
+			return err
+		}
+		return e.put(line{Key: &k})
+	})
+}
+
+func (e *exporting) marks() error {
+	const query = `SELECT m.digest, r.id, k.id FROM record r JOIN mark m ON m.record = r.seq JOIN data_key k ON k.number = m.data_key
+		WHERE r.seq > $1 AND r.seq <= $2 ORDER BY r.seq, m.digest`
+	return e.steps("record", query, func(rows *sql.Rows) error {
+		var m markLine
+		if err := rows.Scan(&m.Digest, &m.Record, &m.Key); err != nil {
+			return err
+		}
+		return e.put(line{Mark: &m})
+	})
 }
 
 // counters are few and sorted here, for databases sort text each in its own way.

@@ -46,8 +46,8 @@ func (r *Report) Clean() bool { return len(r.Problems) == 0 }
 const fsckStep = 1000
 
 // Fsck looks at everything the journal holds: that the database file is sound; that the fold of
-// each record's events is what its columns say; that every sealed body opens; that events, bodies,
-// records and requests belong to something; that no message id occurs twice and that no counter is
+// each record's events is what its columns say; that every data key and every sealed body opens that was not
+// destroyed; that events, bodies, marks, records and requests belong to something; that no message id occurs twice and that no counter is
 // behind an id that was given. It changes nothing and may run beside the gateway. err tells when it
 // could not be done.
 func (j *Journal) Fsck(ctx context.Context) (Report, error) {
@@ -61,6 +61,17 @@ func (j *Journal) Fsck(ctx context.Context) (Report, error) {
 	}
 	for _, line := range unsound {
 		r.add("", "database: %s", line)
+	}
+	if k, ok := j.o.Sealer.(interface {
+		Check(context.Context) ([]string, error)
+	}); ok {
+		wrong, err := k.Check(ctx)
+		if err != nil {
+			return r, err
+		}
+		for _, line := range wrong {
+			r.add("", "data key: %s", line)
+		}
 	}
 	f := fsck{j: j, ctx: ctx, r: &r, last: map[ident.Institution]ident.MsgID{}}
 	for _, look := range []func() error{f.records, f.requests, f.bills, f.orphans, f.twins, f.counters} {
@@ -179,10 +190,10 @@ func (f *fsck) begin(row *fsckRow) {
 	if (row.queued == 1) != (len(s.wire) > 0) {
 		f.r.add(string(id), "record: queued is %d and its message has %d bytes", row.queued, len(s.wire))
 	}
-	if _, err := f.j.unseal(inputName(id), s.input); err != nil {
+	if err := f.j.opens(f.ctx, inputName(id), s.input); err != nil {
 		f.r.add(string(id), "record: input: %v", err)
 	}
-	if _, err := f.j.unseal(wireName(id), s.wire); err != nil {
+	if err := f.j.opens(f.ctx, wireName(id), s.wire); err != nil {
 		f.r.add(string(id), "record: wire: %v", err)
 	}
 }
@@ -195,7 +206,7 @@ func (f *fsck) event(row *fsckRow, fold *gateway.Record) {
 	if n != fold.Version+1 {
 		f.r.add(string(id), "event %d follows event %d", n, fold.Version)
 	}
-	if _, err := f.j.unseal(eventName(id, n), row.data); err != nil {
+	if err := f.j.opens(f.ctx, eventName(id, n), row.data); err != nil {
 		f.r.add(string(id), "event %d: %v", n, err)
 	}
 	e := gateway.Event{Kind: gateway.EventKind(row.kind.String), At: fromMillis(row.at.Int64), Cause: gateway.Cause(row.cause.String)}
@@ -257,7 +268,7 @@ func (f *fsck) requests() error {
 			if (len(q.answer) > 0) != (q.answered != 0) {
 				f.r.add(q.key.ID, "request: answered at %d with %d bytes", q.answered, len(q.answer))
 			}
-			if _, err := f.j.unseal(answerName(q.key), q.answer); err != nil {
+			if err := f.j.opens(f.ctx, answerName(q.key), q.answer); err != nil {
 				f.r.add(q.key.ID, "request: answer: %v", err)
 			}
 			return nil
@@ -274,7 +285,7 @@ func (f *fsck) bills() error {
 				return err
 			}
 			f.r.Bills++
-			if _, err := f.j.unseal(billName(id), body); err != nil {
+			if err := f.j.opens(f.ctx, billName(id), body); err != nil {
 				f.r.add(id, "bill: %v", err)
 			}
 			if strings.HasPrefix(id, "B") {
@@ -289,6 +300,8 @@ func (f *fsck) bills() error {
 func (f *fsck) orphans() error {
 	for _, q := range []struct{ what, query string }{
 		{"event", `SELECT e.place / 1048576 FROM event e WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.seq = e.place / 1048576) LIMIT $1`},
+		{"mark", `SELECT m.record FROM mark m WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.seq = m.record)
+			OR NOT EXISTS (SELECT 1 FROM data_key k WHERE k.number = m.data_key AND k.wrapped IS NOT NULL) LIMIT $1`},
 		{"body", `SELECT x.record FROM body x WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.seq = x.record) LIMIT $1`},
 	} {
 		err := f.each(q.query, []any{MaxProblems}, func(rows *sql.Rows) error {

@@ -14,6 +14,7 @@ import (
 	"yiqiao/crypto/keys"
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/ident"
 )
 
@@ -298,7 +299,7 @@ func TestIDsComeInBlocks(t *testing.T) {
 }
 
 func TestOpenNeedsItsParts(t *testing.T) {
-	if _, err := Open(nil, Options{Sealer: testSealer(t)}); err == nil {
+	if _, err := Open(nil, Options{Sealer: &vault.Vault{}}); err == nil {
 		t.Error("opened without a database")
 	}
 	j := openAt(t, store.Options{Path: filepath.Join(t.TempDir(), "j.db")})

@@ -13,13 +13,15 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/ident"
 )
 
 // Import reads what Export wrote, from the beginning of r, in one transaction: the journal is whole
 // afterwards or as empty as before. newSum is the hash of the export. ErrNotEmpty when there is
 // anything in the journal; ErrDamaged when the file was cut or changed; other errors when a record
-// is not the fold of its events or a body does not open with the journal's key. Then everything is
+// is not the fold of its events, a body does not open, or a data key is wrapped by a key that is not
+// among the vault's. Keys that are not used yet give way to those of the file. Then everything is
 // exported once more, to nowhere, and compared: nil means that both are equal byte for byte.
 //
 // Nobody else may use the database meanwhile; on PostgreSQL store.Options.Timeout must be long
@@ -33,14 +35,21 @@ func (j *Journal) Import(ctx context.Context, r io.ReadSeeker, newSum func() has
 		if _, err := r.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		in = importing{j: j, tx: tx, sum: newSum()}
+		in = importing{j: j, tx: tx, sum: newSum(), numbers: map[string]int64{}}
 		if err := in.empty(); err != nil {
 			return err
 		}
 		return in.read(ctx, bufio.NewReaderSize(r, 1<<20))
 	})
+	// The vault has seen the keys of the file: whatever became of them, it looks again.
+	if k, ok := j.o.Sealer.(keeper); ok {
+		err = errors.Join(err, k.Reload(context.WithoutCancel(ctx)))
+	}
 	if err != nil {
 		return Moved{}, err
+	}
+	if in.version == moveOlder {
+		return in.moved, nil // it can not come out as it came in; fsck tells more
 	}
 	again, err := j.Export(ctx, io.Discard, newSum())
 	if err != nil {
@@ -52,15 +61,27 @@ func (j *Journal) Import(ctx context.Context, r io.ReadSeeker, newSum func() has
 	return again, nil
 }
 
+// keeper is a Sealer whose keys travel with the journal; vault.Vault is one.
+type keeper interface {
+	Adopt([]vault.Row) error
+	Older() ([]vault.Row, error)
+	Reload(context.Context) error
+}
+
 type importing struct {
-	j     *Journal
-	tx    *store.Tx
-	sum   hash.Hash
-	moved Moved
+	j        *Journal
+	tx       *store.Tx
+	sum      hash.Hash
+	moved    Moved
+	version  int
+	keys     []vault.Row
+	ready    bool             // the keys are there
+	numbers  map[string]int64 // of data keys, by id
+	youngest int64            // time of the youngest record, ms
 }
 
 func (in *importing) empty() error {
-	for _, table := range []string{"msgid_counter", "bill", "request", "record", "body", "event"} {
+	for _, table := range []string{"msgid_counter", "bill", "request", "record", "body", "event", "mark"} {
 		var one int
 		found, err := in.tx.Get("SELECT 1 FROM "+table+" LIMIT 1", nil, &one)
 		if err != nil {
@@ -95,13 +116,22 @@ func (in *importing) read(ctx context.Context, r *bufio.Reader) error {
 		if err := dec.Decode(&l); err != nil {
 			return damaged(n, "not a line of an export")
 		}
-		if (n == 1) != (l.Head != nil) || l.Head != nil && *l.Head != (headLine{moveName, moveVersion}) {
+		if (n == 1) != (l.Head != nil) || l.Head != nil && (l.Head.What != moveName || l.Head.Version != moveVersion && l.Head.Version != moveOlder) {
 			return damaged(n, "the head is missing, or of another version of this program")
+		}
+		if l.Head != nil {
+			in.version = l.Head.Version
 		}
 		if l.End != nil {
 			in.moved.Digest = hex.EncodeToString(in.sum.Sum(nil))
 			if *l.End != in.moved {
 				return damaged(n, "holds %+v, its end says %+v", in.moved, *l.End)
+			}
+			if in.version == moveOlder { // the master expires as if it had sealed the youngest record
+				if _, err := in.tx.Exec(`UPDATE data_key SET created = $1, day = $2 WHERE purpose = 'master'`,
+					in.youngest, vault.Day(fromMillis(in.youngest))); err != nil {
+					return err
+				}
 			}
 			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 				return damaged(n, "something follows the end")
@@ -140,18 +170,29 @@ const (
 
 func (in *importing) line(l line) error {
 	var seq int64
+	if l.Key != nil {
+		in.keys = append(in.keys, l.Key.row())
+		return nil
+	}
+	if l.Head == nil && !in.ready {
+		if err := in.adopt(); err != nil {
+			return err
+		}
+	}
 	switch {
+	case l.Mark != nil:
+		return in.mark(l.Mark)
 	case l.Counter != nil:
 		return in.tx.Put(sqlPutCounter, l.Counter.Institution, l.Counter.Second, l.Counter.Seq)
 	case l.Bill != nil:
 		b := l.Bill
-		if _, err := in.j.unseal(billName(b.ID), b.Body); err != nil {
+		if err := in.j.opens(context.Background(), billName(b.ID), b.Body); err != nil {
 			return err
 		}
 		return in.insert(sqlBill, []any{b.ID, b.Institution, b.System, b.Created, null(b.Body)}, &seq)
 	case l.Request != nil:
 		q := l.Request
-		if _, err := in.j.unseal(answerName(q.key()), q.Answer); err != nil {
+		if err := in.j.opens(context.Background(), answerName(q.key()), q.Answer); err != nil {
 			return err
 		}
 		return in.insert(sqlRequest, []any{q.System, q.ID, q.Digest, q.Op, q.Institution, q.Ref, q.Created, null(q.Answer), q.Answered, q.Told}, &seq)
@@ -159,6 +200,55 @@ func (in *importing) line(l line) error {
 		return in.record(l.Record)
 	}
 	return nil
+}
+
+const sqlPutKey = `INSERT INTO data_key (id, purpose, institution, class, day, wrapper, wrapped, created, destroyed)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING number`
+
+// adopt puts the keys of the file in place of the journal's own, with which nothing was sealed yet.
+func (in *importing) adopt() error {
+	in.ready = true
+	k, ok := in.j.o.Sealer.(keeper)
+	if !ok {
+		return nil
+	}
+	if in.version == moveOlder && len(in.keys) == 0 {
+		var err error
+		if in.keys, err = k.Older(); err != nil {
+			return err
+		}
+	}
+	if err := k.Adopt(in.keys); err != nil {
+		return err
+	}
+	if _, err := in.tx.Exec("DELETE FROM data_key"); err != nil {
+		return err
+	}
+	for _, r := range in.keys {
+		var number int64
+		if err := in.insert(sqlPutKey, []any{r.ID, r.Purpose, string(r.Institution), string(r.Class), r.Day, r.Wrapper,
+			null(r.Wrapped), r.Created, r.Destroyed}, &number); err != nil {
+			return err
+		}
+		in.numbers[r.ID] = number
+	}
+	return nil
+}
+
+func (in *importing) mark(m *markLine) error {
+	key, ok := in.numbers[m.Key]
+	if !ok {
+		return fmt.Errorf("%w: a mark of key %s, which is not there", ErrDamaged, m.Key)
+	}
+	var seq int64
+	found, err := in.tx.Get(sqlLock, []any{m.Record}, &seq)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: a mark of %s, which is not there", ErrDamaged, m.Record)
+	}
+	if err != nil {
+		return err
+	}
+	return in.tx.Put(sqlMark, m.Digest, seq, key)
 }
 
 func (in *importing) insert(query string, args []any, seq *int64) error {
@@ -171,6 +261,7 @@ func (in *importing) insert(query string, args []any, seq *int64) error {
 
 func (in *importing) record(r *recordLine) error {
 	id := ident.MsgID(r.ID)
+	in.youngest = max(in.youngest, r.Updated)
 	if err := in.whole(r, id); err != nil {
 		return err
 	}
@@ -219,14 +310,14 @@ func (in *importing) record(r *recordLine) error {
 
 // whole checks that a record is the fold of its events and that its bodies open.
 func (in *importing) whole(r *recordLine, id ident.MsgID) error {
-	_, err1 := in.j.unseal(inputName(id), r.Input)
-	_, err2 := in.j.unseal(wireName(id), r.Wire)
+	err1 := in.j.opens(context.Background(), inputName(id), r.Input)
+	err2 := in.j.opens(context.Background(), wireName(id), r.Wire)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	fold := gateway.Record{State: gateway.StatePrepared, UpdatedAt: fromMillis(r.Created)}
 	for n, e := range r.Events {
-		if _, err := in.j.unseal(eventName(id, n+1), e.Data); err != nil {
+		if err := in.j.opens(context.Background(), eventName(id, n+1), e.Data); err != nil {
 			return err
 		}
 		if err := fold.Apply(gateway.Event{Kind: gateway.EventKind(e.Kind), At: fromMillis(e.At), Cause: gateway.Cause(e.Cause)}); err != nil {

@@ -7,30 +7,34 @@ package journal
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
+	"yiqiao/schemas/ident"
 )
 
-// Sealer protects bodies at rest; keys.Sealer is one. Safe for concurrent use.
+// Sealer protects bodies at rest; vault.Vault is one. Safe for concurrent use.
 type Sealer interface {
-	// Seal encrypts plain and binds it to id.
-	Seal(rand io.Reader, id string, plain []byte) ([]byte, error)
-	// Open gives back what was sealed for the same id and fails for anything else.
-	Open(id string, sealed []byte) ([]byte, error)
+	// Seal encrypts plain and binds it to name. The key is that of the scope.
+	Seal(ctx context.Context, of vault.Scope, name string, plain []byte) ([]byte, error)
+	// Open gives back what was sealed for the same name and fails for anything else;
+	// gateway.ErrExpired when it was destroyed.
+	Open(ctx context.Context, name string, sealed []byte) ([]byte, error)
+	// Mark is the keyed digest of a number within an institution; nil when it is not to be found.
+	Mark(inst ident.Institution, kind, number string) []byte
+	// Key is the number under which the database knows the key of a scope.
+	Key(ctx context.Context, of vault.Scope) (int64, error)
 }
 
 // Options of a journal.
 type Options struct {
-	Sealer Sealer    // required
-	Rand   io.Reader // for Sealer; safe for concurrent use. Default: crypto/rand
+	Sealer Sealer // required
 }
 
 // Journal implements gateway.Journal on a database. Several may share one database, in one process
@@ -52,9 +56,6 @@ var _ gateway.Journal = (*Journal)(nil)
 func Open(db *store.DB, o Options) (*Journal, error) {
 	if db == nil || o.Sealer == nil {
 		return nil, errors.New("journal: needs a database and a sealer")
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
 	}
 	return &Journal{db: db, o: o, told: map[gateway.RequestKey]bool{}}, nil
 }

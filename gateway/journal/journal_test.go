@@ -12,6 +12,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/gatewaytest"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 )
 
 var bg = context.Background()
@@ -22,17 +23,33 @@ type fatal interface {
 	Fatal(args ...any)
 }
 
-func testSealer(t fatal) Sealer {
+const testMaster = "0123456789abcdefFEDCBA9876543210"
+
+// testVault opens the keys of a database under masters, the first of which wraps.
+func testVault(t fatal, db *store.DB, masters ...string) *vault.Vault {
+	t.Helper()
+	v, err := tryVault(t, db, masters...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func tryVault(t fatal, db *store.DB, masters ...string) (*vault.Vault, error) {
 	t.Helper()
 	p, err := sm.New("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := keys.NewSealer(p, []byte("0123456789abcdefFEDCBA9876543210"))
-	if err != nil {
-		t.Fatal(err)
+	o := vault.Options{Provider: p}
+	for _, m := range masters {
+		s, err := keys.NewSealer(p, []byte(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Wrappers = append(o.Wrappers, s)
 	}
-	return s
+	return vault.Open(bg, db, o)
 }
 
 // owned closes the database together with the journal.
@@ -54,7 +71,7 @@ func openAt(t fatal, o store.Options) owned {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := Open(db, Options{Sealer: testSealer(t)})
+	j, err := Open(db, Options{Sealer: testVault(t, db, testMaster)})
 	if err != nil {
 		t.Fatal(err)
 	}

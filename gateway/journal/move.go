@@ -10,11 +10,13 @@ import (
 	"io"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/vault"
+	"yiqiao/schemas/ident"
 )
 
-// A journal moves as lines of JSON: a head, then counters, bills, requests and records in the order
-// they were written, then an end with their numbers and the digest of every byte before it. Bodies
-// stay sealed as they are; nothing of the database's own numbering is in it, so the same journal
+// A journal moves as lines of JSON: a head, then data keys, counters, bills, requests, records and
+// their marks in the order they were written, then an end with their numbers and the digest of every
+// byte before it. Bodies stay sealed and keys stay wrapped as they are; nothing of the database's own numbering is in it, so the same journal
 // gives the same bytes from SQLite and from PostgreSQL. Who holds a record is not moved: whoever
 // worked on it works on the old journal.
 
@@ -26,33 +28,61 @@ var ErrDamaged = errors.New("journal: not what was exported")
 
 // Moved counts what an export or import holds. Two journals are equal when theirs are.
 type Moved struct {
+	Keys     int    `json:"keys"`
 	Counters int    `json:"counters"`
 	Bills    int    `json:"bills"`
 	Requests int    `json:"requests"`
 	Records  int    `json:"records"`
 	Events   int    `json:"events"`
+	Marks    int    `json:"marks"`
 	Digest   string `json:"digest"` // over every byte of the lines, hex
 }
 
 const (
 	moveName    = "journal"
-	moveVersion = 1
+	moveVersion = 2
+	moveOlder   = 1        // without keys and marks: bodies were sealed with the journal's master itself
 	maxLine     = 64 << 20 // bytes of one line: a record with all its events
 )
 
 // line is one line; one of its fields is set.
 type line struct {
 	Head    *headLine    `json:"yiqiao,omitempty"`
+	Key     *keyLine     `json:"key,omitempty"`
 	Counter *counterLine `json:"counter,omitempty"`
 	Bill    *billLine    `json:"bill,omitempty"`
 	Request *requestLine `json:"request,omitempty"`
 	Record  *recordLine  `json:"record,omitempty"`
+	Mark    *markLine    `json:"mark,omitempty"`
 	End     *Moved       `json:"end,omitempty"`
 }
 
 type headLine struct {
 	What    string `json:"what"`
 	Version int    `json:"version"`
+}
+
+type keyLine struct {
+	ID          string `json:"id"`
+	Purpose     string `json:"purpose"`
+	Institution string `json:"institution"`
+	Class       string `json:"class"`
+	Day         string `json:"day"`
+	Wrapper     string `json:"wrapper"`
+	Wrapped     []byte `json:"wrapped,omitempty"`
+	Created     int64  `json:"created"`
+	Destroyed   int64  `json:"destroyed"`
+}
+
+func (k *keyLine) row() vault.Row {
+	return vault.Row{ID: k.ID, Purpose: k.Purpose, Institution: ident.Institution(k.Institution), Class: gateway.Class(k.Class),
+		Day: k.Day, Wrapper: k.Wrapper, Wrapped: k.Wrapped, Created: k.Created, Destroyed: k.Destroyed}
+}
+
+type markLine struct {
+	Digest []byte `json:"digest"`
+	Record string `json:"record"`
+	Key    string `json:"key"`
 }
 
 type counterLine struct {
@@ -154,6 +184,10 @@ func (w *lineWriter) end() error {
 // count notes a line in the numbers; head and end are none.
 func (m *Moved) count(l line) {
 	switch {
+	case l.Key != nil:
+		m.Keys++
+	case l.Mark != nil:
+		m.Marks++
 	case l.Counter != nil:
 		m.Counters++
 	case l.Bill != nil:

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/ident"
 )
 
@@ -158,7 +158,10 @@ func TestImportRefuses(t *testing.T) {
 		"two lines swapped": join(lines[:5], lines[6:7], lines[5:6], lines[7:]),
 		"no head":           join(lines[1:]),
 		"more behind":       good + "x",
-		"another version":   strings.Replace(good, `"version":1`, `"version":2`, 1),
+		"another version":   strings.Replace(good, `"version":2`, `"version":3`, 1),
+		"an older version":  strings.Replace(good, `"version":2`, `"version":1`, 1),
+		"a key changed":     strings.Replace(good, `"day":"2`, `"day":"3`, 1),
+		"a key missing":     join(lines[:2], lines[3:]),
 		"a state changed":   strings.Replace(good, `"state":"done"`, `"state":"refused"`, 1),
 		"an operator":       strings.Replace(good, `"operator":"op"`, `"operator":"oq"`, 1),
 		"an unknown member": strings.Replace(good, `"operator":"op"`, `"operator":"op","x":1`, 1),
@@ -173,20 +176,19 @@ func TestImportRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p, err := sm.New("")
+	elsewhere, err := store.Open(bg, store.Options{Path: filepath.Join(t.TempDir(), "c.db"), Sync: "off"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := keys.NewSealer(p, []byte("another key, of 32 bytes exactly"))
+	strange, err := Open(elsewhere, Options{Sealer: testVault(t, elsewhere, "another key, of 32 bytes exactly")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	strange, err := Open(dst.db, Options{Sealer: other})
-	if err != nil {
-		t.Fatal(err)
+	if _, err := strange.Import(bg, strings.NewReader(good), sum); !errors.Is(err, vault.ErrKeyMissing) {
+		t.Fatalf("imported with another key: %v", err)
 	}
-	if _, err := strange.Import(bg, strings.NewReader(good), sum); err == nil {
-		t.Fatal("imported with another key")
+	if err := errors.Join(strange.Close(), elsewhere.Close()); err != nil {
+		t.Error(err)
 	}
 	if _, err := dst.Import(bg, strings.NewReader(good), sum); err != nil {
 		t.Errorf("after all that was refused: %v", err)

@@ -26,8 +26,8 @@ func (r *requestRow) columns() []any {
 }
 
 // request opens what a row holds.
-func (j *Journal) request(r *requestRow) (gateway.Request, error) {
-	answer, err := j.unseal(answerName(r.key), r.answer)
+func (j *Journal) request(ctx context.Context, r *requestRow) (gateway.Request, error) {
+	answer, err := j.unseal(ctx, answerName(r.key), r.answer)
 	if err != nil {
 		return gateway.Request{}, err
 	}
@@ -53,7 +53,7 @@ func (j *Journal) Request(ctx context.Context, key gateway.RequestKey) (gateway.
 	if !found {
 		return gateway.Request{}, fmt.Errorf("%w: request %s", gateway.ErrNotFound, key.ID)
 	}
-	return j.request(&row)
+	return j.request(ctx, &row)
 }
 
 // Bill see gateway.Journal.
@@ -73,7 +73,7 @@ func (j *Journal) Bill(ctx context.Context, id string) (gateway.Bill, error) {
 		return gateway.Bill{}, fmt.Errorf("%w: bill %s", gateway.ErrNotFound, id)
 	}
 	b.CreatedAt = fromMillis(created)
-	if b.Body, err = j.unseal(billName(id), body); err != nil {
+	if b.Body, err = j.unseal(ctx, billName(id), body); err != nil {
 		return gateway.Bill{}, err
 	}
 	return b, nil
@@ -115,16 +115,16 @@ func (s *sealedRecord) columns() []any {
 		&r.State, &r.Version, &s.updated, &r.Cause, &r.Holder, &s.output}
 }
 
-func (j *Journal) openRecord(s *sealedRecord) (gateway.Record, error) {
+func (j *Journal) openRecord(ctx context.Context, s *sealedRecord) (gateway.Record, error) {
 	r := s.r
 	r.Request = gateway.RequestKey{System: s.system.String, ID: s.key.String}
 	r.Bill = s.bill.String
 	r.CreatedAt, r.UpdatedAt = fromMillis(s.created), fromMillis(s.updated)
 	copy(r.WireDigest[:], s.digest)
 	var errs [3]error
-	r.Input, errs[0] = j.unseal(inputName(r.ID), s.input)
-	r.Wire, errs[1] = j.unseal(wireName(r.ID), s.wire)
-	r.Output, errs[2] = j.unseal(eventName(r.ID, r.Version), s.output)
+	r.Input, errs[0] = j.unseal(ctx, inputName(r.ID), s.input)
+	r.Wire, errs[1] = j.unseal(ctx, wireName(r.ID), s.wire)
+	r.Output, errs[2] = j.unseal(ctx, eventName(r.ID, r.Version), s.output)
 	return r, errors.Join(errs[:]...)
 }
 
@@ -155,19 +155,37 @@ func (j *Journal) selected(ctx context.Context, query string, args ...any) ([]ga
 	var out []gateway.Record
 	var bad []error
 	for i := range list {
-		r, err := j.openRecord(&list[i])
+		r, err := j.openRecord(ctx, &list[i])
 		if err != nil {
 			bad = append(bad, err)
-			continue
 		}
-		out = append(out, r)
+		if err == nil || expired(err) {
+			out = append(out, r)
+		}
 	}
 	return out, errors.Join(bad...)
+}
+
+// expired reports whether nothing else is wrong with a record than that bodies were destroyed.
+func expired(err error) bool {
+	list, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return errors.Is(err, gateway.ErrExpired)
+	}
+	for _, e := range list.Unwrap() {
+		if !expired(e) {
+			return false
+		}
+	}
+	return true
 }
 
 // Record see gateway.Journal.
 func (j *Journal) Record(ctx context.Context, id ident.MsgID) (gateway.Record, error) {
 	list, err := j.records(ctx, "WHERE r.id = $1", string(id))
+	if err != nil && len(list) == 1 { // expired
+		return list[0], err
+	}
 	if err != nil {
 		return gateway.Record{}, err
 	}
@@ -218,16 +236,20 @@ func (j *Journal) Events(ctx context.Context, id ident.MsgID) ([]gateway.Event, 
 	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return nil, j.db.Failed(err)
 	}
+	var gone error
 	for i := range out {
-		if out[i].Data, err = j.unseal(eventName(id, out[i].Seq), out[i].Data); err != nil {
+		if out[i].Data, err = j.unseal(ctx, eventName(id, out[i].Seq), out[i].Data); errors.Is(err, gateway.ErrExpired) {
+			gone = err
+		} else if err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, gone
 }
 
 // List see gateway.Journal. When some records can not be opened (damaged, or sealed with another
-// key) the others are returned together with an error that names those.
+// key) the others are returned together with an error that names those. Records whose bodies were
+// destroyed are among the others, without them, and the error is gateway.ErrExpired too.
 func (j *Journal) List(ctx context.Context, q gateway.Query) ([]gateway.Record, error) {
 	if err := j.open(ctx); err != nil {
 		return nil, err
@@ -242,7 +264,10 @@ func (j *Journal) List(ctx context.Context, q gateway.Query) ([]gateway.Record, 
 			return nil, fmt.Errorf("%w: record %s", gateway.ErrNotFound, q.After)
 		}
 	}
-	where, args := condition(q, after)
+	where, args, err := j.condition(q, after)
+	if err != nil {
+		return nil, err
+	}
 	if q.Brief {
 		return j.selected(ctx, sqlBrief+where, args...)
 	}
@@ -251,7 +276,7 @@ func (j *Journal) List(ctx context.Context, q gateway.Query) ([]gateway.Record, 
 
 // condition writes the WHERE of a query. The order is always that of seq; "+r.seq" keeps the
 // database from walking all records by seq where a time window is the better way in.
-func condition(q gateway.Query, after int64) (string, []any) {
+func (j *Journal) condition(q gateway.Query, after int64) (string, []any, error) {
 	var parts []string
 	var args []any
 	add := func(text string, v any) {
@@ -259,7 +284,7 @@ func condition(q gateway.Query, after int64) (string, []any) {
 		parts = append(parts, text+" $"+strconv.Itoa(len(args)))
 	}
 	seq := "r.seq"
-	if !q.From.IsZero() || !q.To.IsZero() || !q.Since.IsZero() {
+	if !q.From.IsZero() || !q.To.IsZero() || !q.Since.IsZero() || len(q.Marks) > 0 {
 		seq = "+r.seq"
 	}
 	if !q.From.IsZero() {
@@ -282,6 +307,17 @@ func condition(q gateway.Query, after int64) (string, []any) {
 	}
 	if !q.Since.IsZero() {
 		add("r.updated >=", toMillis(q.Since))
+	}
+	if len(q.Marks) > 0 {
+		if q.Institution == "" {
+			return "", nil, errors.New("journal: marks are an institution's own: the query must name one")
+		}
+		var places []string
+		for _, m := range q.Marks {
+			args = append(args, j.o.Sealer.Mark(q.Institution, string(m.Kind), markNumber(m.Number)))
+			places = append(places, "$"+strconv.Itoa(len(args)))
+		}
+		parts = append(parts, "r.seq IN (SELECT m.record FROM mark m WHERE m.digest IN ("+strings.Join(places, ", ")+"))")
 	}
 	if len(q.States) > 0 {
 		live, over := true, true
@@ -323,5 +359,5 @@ func condition(q gateway.Query, after int64) (string, []any) {
 	if len(parts) > 0 {
 		where = "WHERE " + strings.Join(parts, " AND ") + " "
 	}
-	return where + "ORDER BY " + seq + way + " LIMIT " + most, args
+	return where + "ORDER BY " + seq + way + " LIMIT " + most, args, nil
 }

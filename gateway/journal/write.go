@@ -7,52 +7,84 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault"
 	"yiqiao/schemas/ident"
 )
 
 // sealedEntry is an entry with its bodies sealed.
 type sealedEntry struct {
 	gateway.Entry
-	answered []byte // of Request
-	body     []byte // of Bill
-	input    []byte // of Record
-	wire     []byte // of Record
-	data     []byte // of Append
-	answer   []byte // of Answer
+	answered []byte  // of Request
+	body     []byte  // of Bill
+	input    []byte  // of Record
+	wire     []byte  // of Record
+	data     []byte  // of Append
+	answer   []byte  // of Answer
+	born     marking // of Record
+	found    marking // of Append
 }
 
-func (j *Journal) sealEntry(e gateway.Entry) (s sealedEntry, err error) {
+func (j *Journal) sealEntry(ctx context.Context, e gateway.Entry) (s sealedEntry, err error) {
 	if err := e.Check(); err != nil {
 		return s, err
 	}
 	s.Entry = e
+	of := vault.Scope{Institution: institutionOf(e), Class: e.Class}
 	if r := e.Request; r != nil {
-		if s.answered, err = j.seal(answerName(r.Key), r.Answer); err != nil {
+		of.At = r.CreatedAt
+		if s.answered, err = j.seal(ctx, of, answerName(r.Key), r.Answer); err != nil {
 			return s, err
 		}
 	}
 	if b := e.Bill; b != nil {
-		if s.body, err = j.seal(billName(b.ID), b.Body); err != nil {
+		of.At = b.CreatedAt
+		if s.body, err = j.seal(ctx, of, billName(b.ID), b.Body); err != nil {
 			return s, err
 		}
 	}
 	if r := e.Record; r != nil {
-		if s.input, err = j.seal(inputName(r.ID), r.Input); err != nil {
+		of.At = r.CreatedAt
+		if s.input, err = j.seal(ctx, of, inputName(r.ID), r.Input); err != nil {
 			return s, err
 		}
-		if s.wire, err = j.seal(wireName(r.ID), r.Wire); err != nil {
+		if s.wire, err = j.seal(ctx, of, wireName(r.ID), r.Wire); err != nil {
+			return s, err
+		}
+		if s.born, err = j.marks(ctx, of, r.Marks); err != nil {
 			return s, err
 		}
 	}
 	if a := e.Append; a != nil {
-		if s.data, err = j.seal(eventName(a.ID, a.Version+1), a.Event.Data); err != nil {
+		of.At = a.Event.At
+		if s.data, err = j.seal(ctx, of, eventName(a.ID, a.Version+1), a.Event.Data); err != nil {
+			return s, err
+		}
+		if s.found, err = j.marks(ctx, of, a.Event.Marks); err != nil {
 			return s, err
 		}
 	}
 	if a := e.Answer; a != nil {
-		s.answer, err = j.seal(answerName(a.Key), a.Body)
+		of.At = a.At
+		s.answer, err = j.seal(ctx, of, answerName(a.Key), a.Body)
 	}
 	return s, err
+}
+
+// institutionOf is whose an entry is, "" for nobody's.
+func institutionOf(e gateway.Entry) ident.Institution {
+	switch {
+	case e.Request != nil && e.Request.Institution != "":
+		return e.Request.Institution
+	case e.Bill != nil && e.Bill.Institution != "":
+		return e.Bill.Institution
+	case e.Record != nil:
+		return e.Record.Institution
+	case e.Append != nil:
+		return e.Append.ID.Institution()
+	case e.Answer != nil:
+		return e.Answer.Institution
+	}
+	return ""
 }
 
 // Write see gateway.Journal.
@@ -64,7 +96,7 @@ func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway
 	requests := 0
 	for i, e := range entries {
 		var err error
-		if sealed[i], err = j.sealEntry(e); err != nil {
+		if sealed[i], err = j.sealEntry(ctx, e); err != nil {
 			return nil, err
 		}
 		if e.Request != nil {
@@ -116,7 +148,7 @@ func (j *Journal) Write(ctx context.Context, entries ...gateway.Entry) (*gateway
 	if err != nil || old == nil {
 		return nil, err
 	}
-	r, err := j.request(old)
+	r, err := j.request(ctx, old)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +217,8 @@ const (
 	sqlFold  = `SELECT seq, state, version, cause, holder, held FROM record WHERE id = $1 {lock}`
 	sqlMove  = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5, holder = $6, held = $7
 		WHERE seq = $8 AND version = $9`
+	sqlMark   = `INSERT INTO mark (digest, record, data_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	sqlMark2  = `INSERT INTO mark (digest, record, data_key) VALUES ($1, $2, $3), ($4, $2, $3) ON CONFLICT DO NOTHING`
 	sqlLock   = `SELECT seq FROM record WHERE id = $1 {lock}`
 	sqlAnswer = `UPDATE request SET answer = $1, answered = $2 WHERE system = $3 AND id = $4 AND answer IS NULL`
 )
@@ -337,10 +371,27 @@ func (w *writing) record(e *sealedEntry) error {
 			return err
 		}
 	}
+	if err := w.mark(seq, e.born); err != nil {
+		return err
+	}
 	if born == 0 {
 		return nil
 	}
 	return w.event(seq, 1, gateway.Event{Kind: gateway.EventSent, At: r.CreatedAt}, nil)
+}
+
+// mark notes under what a record is found; two at once, which is the usual number.
+func (w *writing) mark(record int64, m marking) error {
+	for len(m.digests) >= 2 {
+		if err := w.tx.Put(sqlMark2, m.digests[0], record, m.key, m.digests[1]); err != nil {
+			return err
+		}
+		m.digests = m.digests[2:]
+	}
+	if len(m.digests) == 1 {
+		return w.tx.Put(sqlMark, m.digests[0], record, m.key)
+	}
+	return nil
 }
 
 func (w *writing) event(record int64, n int, e gateway.Event, data []byte) error {
@@ -375,6 +426,9 @@ func (w *writing) append(e *sealedEntry) error {
 		return err
 	}
 	if err := w.event(seq, r.Version, a.Event, e.data); err != nil {
+		return err
+	}
+	if err := w.mark(seq, e.found); err != nil {
 		return err
 	}
 	live := int64(1)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"yiqiao/gateway/journal"
 	"yiqiao/gateway/store"
 	"yiqiao/gateway/store/storetest"
+	"yiqiao/gateway/vault/vaulttest"
 	"yiqiao/schemas/ident"
 )
 
@@ -42,12 +42,6 @@ var (
 	li, wang, zhao = gateway.Person{ID: "li", Name: "李"}, gateway.Person{ID: "wang", Name: "王"}, gateway.Person{ID: "zhao"}
 	dawn           = time.Date(2026, 3, 2, 8, 30, 0, 0, gateway.China)
 )
-
-// plainSealer keeps bodies as they are.
-type plainSealer struct{}
-
-func (plainSealer) Seal(_ io.Reader, _ string, b []byte) ([]byte, error) { return b, nil }
-func (plainSealer) Open(_ string, b []byte) ([]byte, error)              { return b, nil }
 
 func digest(parts ...[]byte) [32]byte {
 	h := sha256.New()
@@ -78,7 +72,7 @@ func journals(t *testing.T, test func(t *testing.T, j gateway.Journal, again fun
 				if err != nil {
 					t.Fatal(err)
 				}
-				j, err := journal.Open(db, journal.Options{Sealer: plainSealer{}})
+				j, err := journal.Open(db, journal.Options{Sealer: vaulttest.Plain{}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -53,6 +53,8 @@ type behaviour struct {
 	Credential   []string                `json:"credential"`
 	Personal     []string                `json:"personal"`
 	FreeForm     []string                `json:"free_form"`
+	Persons      []string                `json:"person_number"`
+	Visits       []string                `json:"visit_number"`
 }
 
 // behave fills our own columns: first by kind, then by groups in order, then by number.
@@ -94,6 +96,7 @@ func (c *Catalog) behave(b []byte) error {
 			return fmt.Errorf("transaction %s does not exist", n)
 		}
 	}
+	c.persons, c.visits = r.Persons, r.Visits
 	return c.classify(map[class][]string{credential: r.Credential, personal: r.Personal, freeForm: r.FreeForm})
 }
 

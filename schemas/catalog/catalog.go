@@ -259,6 +259,8 @@ type Catalog struct {
 	all      []*Transaction
 
 	classes map[string]class // by folded member name, see fold
+	persons []string         // members that number a person, by spelling
+	visits  []string         // members that number a visit
 	spelled map[string]class // by spelling, for the names the tables use
 }
 

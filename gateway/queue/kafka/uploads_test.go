@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/journal"
 	"yiqiao/gateway/store"
+	"yiqiao/gateway/vault/vaulttest"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
@@ -54,7 +54,7 @@ func newTown(t testing.TB) *town {
 		t.Fatal(err)
 	}
 	w := &town{}
-	if w.journal, err = journal.Open(db, journal.Options{Sealer: plainSealer{}}); err != nil {
+	if w.journal, err = journal.Open(db, journal.Options{Sealer: vaulttest.Plain{}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -97,15 +97,6 @@ func digest(parts ...[]byte) [32]byte {
 	}
 	return [32]byte(h.Sum(nil))
 }
-
-// plainSealer keeps bodies as they are: these tests are about where they go.
-type plainSealer struct{}
-
-func (plainSealer) Seal(_ io.Reader, _ string, plain []byte) ([]byte, error) {
-	return slices.Clone(plain), nil
-}
-
-func (plainSealer) Open(_ string, sealed []byte) ([]byte, error) { return slices.Clone(sealed), nil }
 
 func upload(d *flow.Desk, n int, visit string) (gateway.Transaction, error) {
 	row := map[string]any{"mdtrt_sn": "SN" + visit, "mdtrt_id": visit, "vali_flag": "1", "medcas_drord_detl_id": fmt.Sprintf("D%07d", n)}
