@@ -212,6 +212,19 @@ type Step struct {
 	At    time.Time   `json:"at"`
 }
 
+// Refund is what the centre gave for the undo of a settlement (2208, 2305): a settlement of its own with
+// amounts below zero. SettlementID, SettledAt and Amounts are not there when its answer was lost and the
+// undo was found by asking, or the centre gives none.
+type Refund struct {
+	MsgID        ident.MsgID      `json:"msgid"`
+	Of           ident.Settlement `json:"of"` // setl_id of what was undone
+	Visit        ident.Visit      `json:"mdtrt_id"`
+	SettlementID ident.Settlement `json:"setl_id,omitempty"` // its own
+	SettledAt    string           `json:"settled_at,omitempty"`
+	Amounts      *Amounts         `json:"amounts,omitempty"`
+	At           time.Time        `json:"at"` // when the gateway knew of it
+}
+
 // Settlement is how a bill stands. Ids and amounts are those of the settlement that counts now: after
 // a partial refund of what was settled again. What was before is in Steps.
 type Settlement struct {
@@ -228,6 +241,7 @@ type Settlement struct {
 	Amounts      *Amounts         `json:"amounts,omitempty"`
 	Funds        []FundPart       `json:"funds,omitempty"`
 	SettledAt    string           `json:"settled_at,omitempty"`
+	Refund       *Refund          `json:"refund,omitempty"`        // the latest undo of a settlement of this bill
 	RefundedRows []string         `json:"refunded_rows,omitempty"` // fees taken out by partial refunds
 	Steps        []Step           `json:"steps"`
 	Warnings     []check.Finding  `json:"warnings,omitempty"`

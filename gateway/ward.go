@@ -124,6 +124,7 @@ type Stay struct {
 	Amounts      *Amounts         `json:"amounts,omitempty"`
 	Funds        []FundPart       `json:"funds,omitempty"`
 	SettledAt    string           `json:"settled_at,omitempty"`
+	Refund       *Refund          `json:"refund,omitempty"` // the latest 2305
 	Steps        []Step           `json:"steps"`
 	Warnings     []check.Finding  `json:"warnings,omitempty"`
 }

@@ -92,6 +92,8 @@ type stand struct {
 	attempts map[string]int            // step -> attempts ever made
 	steps    []gateway.Record          // every attempt ever made, oldest first
 	plans    []plan                    // what refunds of the settled bill were to do, in order
+	figures  []gateway.Record          // answers about figures that did not add up
+	asked    int                       // questions about figures ever sent
 	round    int                       // the round that counts: 0, or the plan whose rest it is
 	refunded bool                      // the settlement of the round was undone
 	givenUp  bool                      // the round was never settled and never will be
@@ -104,6 +106,13 @@ func fold(recs []gateway.Record, region *gateway.Region, plans ...plan) stand {
 	refunded := map[int]bool{}
 	for _, rec := range recs {
 		base := baseOf(rec)
+		if base == stepFigures {
+			s.asked++
+			if standingOf(rec) == stands {
+				s.figures = append(s.figures, rec)
+			}
+			continue
+		}
 		s.steps = append(s.steps, rec)
 		if base == stepReverse {
 			continue

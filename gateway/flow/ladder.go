@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
@@ -25,6 +26,8 @@ type climb struct {
 	marks    marks
 	facts    facts
 	warnings []check.Finding
+	check    *check.Checker   // of the region
+	catalog  *catalog.Catalog // the tables
 
 	insist bool                 // what was refused to this request before this call is tried again
 	made   map[ident.MsgID]bool // records made in this call
@@ -202,7 +205,7 @@ func (d *Desk) sendStep(ctx context.Context, c *climb, r rung, first []gateway.E
 			return d.guardRequest(c.inst.Code, stepKey(c.bill.ID, r.step, n), "step", id)
 		},
 	})
-	if err == nil && standingOf(rec) == stands {
+	if err == nil && standingOf(rec) == stands && !hasFigures(string(base)) { // theirs are in the view
 		warnings = append(warnings, d.checkers[c.inst.Region].Amounts(rec.Infno, read(rec.Output))...)
 	}
 	c.warnings = append(c.warnings, warnings[:min(len(warnings), mostWarnings-len(c.warnings))]...)
@@ -211,6 +214,11 @@ func (d *Desk) sendStep(ctx context.Context, c *climb, r rung, first []gateway.E
 		e.Detail, e.Ref = string(tx.Infno), c.bill.ID
 	}
 	return rec, err
+}
+
+// hasFigures reports whether a step gives the figures a bill shows.
+func hasFigures(base string) bool {
+	return settles(base) || base == stepTrial || base == stepStayTrial
 }
 
 // open climbs to the trial settlement.

@@ -73,6 +73,9 @@ func (d *Desk) refunding(ctx context.Context, t task, r gateway.RefundSettlement
 		err = inProgress(t.name(), t.bill)
 	}
 	c.recall()
+	if c.stand.settledNow() {
+		d.askFigures(ctx, c, stepSettle)
+	}
 	s := c.view()
 	if mine && (err == nil || final(err) || errors.Is(err, errOvertaken)) {
 		d.store(ctx, t.key, s, err)

@@ -206,7 +206,7 @@ func (d *Desk) climbOf(ctx context.Context, t task, bill string) (*climb, error)
 	if inst == nil {
 		return nil, &gateway.Error{Code: gateway.CodeInstitution, Op: t.name()}
 	}
-	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, digest: t.digest, operator: t.oper}
+	c := &climb{op: t.name(), inst: inst, bill: b, key: t.key, digest: t.digest, operator: t.oper, check: d.checkers[inst.Region], catalog: d.opt.Catalog}
 	if c.asked, err = billBody(b); err != nil {
 		return nil, err
 	}
@@ -286,6 +286,9 @@ func (d *Desk) confirming(ctx context.Context, t task, r gateway.ConfirmSettleme
 		err = inProgress(t.name(), t.bill)
 	}
 	c.recall()
+	if c.stand.settledNow() {
+		d.askFigures(ctx, c, stepSettle)
+	}
 	s := c.view()
 	last, sent := c.stand.get(stepSettle + "#1")
 	if sent && c.stand.triedBy(stepSettle, t.key) && (err == nil || standingOf(last) == denied && final(err)) {

@@ -189,6 +189,7 @@ func (d *Desk) onStay(ctx context.Context, t task, cred *gateway.Credential, onc
 		err = inProgress(t.name(), t.bill)
 	}
 	w.recallStay()
+	d.askFigures(ctx, w.climb, stepStaySettle)
 	s := w.stayView()
 	if w.mine && (err == nil || final(err)) {
 		d.keep(ctx, t.key, s.ID, stored{Stay: &s}, err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
 )
@@ -109,7 +110,7 @@ func (c *climb) stayView() gateway.Stay {
 	s := gateway.Stay{
 		ID: c.bill.ID, RequestID: c.asked.RequestID, State: stayState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
 		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Charged: sum.total.String(), Rows: sum.rows,
-		Steps: []gateway.Step{}, Warnings: c.warnings,
+		Steps: []gateway.Step{}, Refund: c.refundInfo(stepStayRefund),
 	}
 	for _, rec := range c.stand.steps {
 		s.Steps = append(s.Steps, gateway.Step{
@@ -121,6 +122,7 @@ func (c *climb) stayView() gateway.Stay {
 			s.Message = refused(rec).ErrMsg
 		}
 	}
+	var wrong []check.Finding
 	for _, base := range []string{stepStaySettle, stepStayTrial} {
 		rec, ok := c.stand.get(c.stand.name(base))
 		if !ok || standingOf(rec) == free || standingOf(rec) == denied {
@@ -133,6 +135,10 @@ func (c *climb) stayView() gateway.Stay {
 			continue
 		}
 		out := read(rec.Output)
+		if base == stepStaySettle {
+			out = c.settledOutput(rec)
+		}
+		wrong = c.check.Amounts(rec.Infno, out)
 		info := row(out, "setlinfo")
 		s.Amounts, s.SettlementID, s.SettledAt = amountsOf(info), ident.Settlement(text(info["setl_id"])), text(info["setl_time"])
 		for _, f := range rows(out, "setldetail") {
@@ -142,5 +148,6 @@ func (c *climb) stayView() gateway.Stay {
 		}
 		break
 	}
+	s.Warnings = c.warned(wrong)
 	return s
 }

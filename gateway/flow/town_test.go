@@ -35,6 +35,7 @@ const (
 	refusing        // refused for a business reason
 	wrongMsgID      // done, but the reply names another message
 	wrongTotal      // done, but the reply has another total
+	wrongSplit      // done, the total is right and the cash is not
 	veryLate        // the gateway hears nothing; it arrives when its time was up long ago
 )
 
@@ -125,6 +126,10 @@ func (w *town) script(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 		case wrongMsgID:
 			if info != nil {
 				info["medins_setl_id"] = "somebody else's"
+			}
+		case wrongSplit:
+			if info != nil {
+				info["psn_cash_pay"] = "0.02"
 			}
 		case wrongTotal:
 			if info != nil {

@@ -201,7 +201,11 @@ func (d *Desk) Transaction(ctx context.Context, c gateway.Caller, id ident.MsgID
 	if c.System == "" || rec.Request.System != c.System || !mayActFor(c, rec.Institution) {
 		return gateway.Transaction{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op}
 	}
-	return d.transaction(rec, nil), nil
+	t := d.transaction(rec, nil)
+	if inst := d.opt.Institutions[rec.Institution]; inst != nil && standingOf(rec) == stands {
+		t.Warnings = d.checkers[inst.Region].Reply(rec.Infno, t.Output)
+	}
+	return t, nil
 }
 
 func (d *Desk) transaction(rec gateway.Record, warnings []check.Finding) gateway.Transaction {

@@ -2,8 +2,10 @@ package flow
 
 import (
 	"context"
+	"slices"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
 )
@@ -25,7 +27,7 @@ func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gat
 func (c *climb) view() gateway.Settlement {
 	s := gateway.Settlement{
 		ID: c.bill.ID, RequestID: c.key.ID, State: billState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
-		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Steps: []gateway.Step{}, Warnings: c.warnings,
+		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Steps: []gateway.Step{},
 	}
 	for _, rec := range c.stand.steps {
 		now := rec
@@ -44,16 +46,24 @@ func (c *climb) view() gateway.Settlement {
 		s.RefundedRows = c.stand.plans[c.stand.round-1].Gone
 	}
 	info, funds := c.facts.trial, rows(nil, "")
+	var wrong []check.Finding
 	if rec, ok := c.stand.get(c.stand.name(stepTrial)); ok && standingOf(rec) == stands {
-		funds = rows(read(rec.Output), "setldetail")
+		out := read(rec.Output)
+		funds, wrong = rows(out, "setldetail"), c.check.Amounts(rec.Infno, out)
 	}
 	if rec, ok := c.stand.get(c.stand.name(stepSettle)); ok && standingOf(rec) != free && standingOf(rec) != denied {
 		s.MsgID = rec.ID
 		if standingOf(rec) == stands {
-			out := read(rec.Output)
+			out := c.settledOutput(rec)
+			wrong = c.check.Amounts(rec.Infno, out)
 			info, funds = row(out, "setlinfo"), rows(out, "setldetail")
 			s.SettlementID, s.SettledAt = ident.Settlement(text(info["setl_id"])), text(info["setl_time"])
 		}
+	}
+	s.Warnings = c.warned(wrong)
+	s.Refund = c.refundInfo(stepRefund)
+	if s.Visit == "" {
+		s.Visit = c.lastVisit()
 	}
 	if info != nil {
 		s.Amounts = amountsOf(info)
@@ -64,6 +74,22 @@ func (c *climb) view() gateway.Settlement {
 		}
 	}
 	return s
+}
+
+// warned puts what is wrong with the figures before the other findings.
+func (c *climb) warned(wrong []check.Finding) []check.Finding {
+	list := append(slices.Clone(wrong), c.warnings...)
+	return list[:min(len(list), mostWarnings)]
+}
+
+// lastVisit is the visit a bill had, also when its registration was taken back.
+func (c *climb) lastVisit() ident.Visit {
+	for _, rec := range slices.Backward(c.stand.steps) {
+		if baseOf(rec) == stepRegister && standingOf(rec) == stands {
+			return ident.Visit(text(row(read(rec.Output), "data")["mdtrt_id"]))
+		}
+	}
+	return ""
 }
 
 // fenText is an amount of a reply with two decimals, "" when there is none.

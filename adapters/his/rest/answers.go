@@ -31,11 +31,21 @@ func transactionAnswer(status int, t gateway.Transaction) (answer, error) {
 }
 
 func settlementAnswer(status int, s gateway.Settlement) (answer, error) {
+	s.Refund = refundInChina(s.Refund)
 	s.Steps = append([]gateway.Step{}, slices.Clone(s.Steps)...)
 	for i := range s.Steps {
 		s.Steps[i].At = inChina(s.Steps[i].At)
 	}
 	return asJSON(status, s)
+}
+
+func refundInChina(r *gateway.Refund) *gateway.Refund {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.At = inChina(c.At)
+	return &c
 }
 
 // inChina is a time as every time of the interface is written: +08:00, to the millisecond.

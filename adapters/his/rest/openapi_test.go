@@ -47,6 +47,7 @@ var described = map[string]reflect.Type{
 	"Text":              reflect.TypeFor[Text](),
 	"Index":             reflect.TypeFor[Index](),
 	"Health":            reflect.TypeFor[Health](),
+	"Refund":            reflect.TypeFor[gateway.Refund](),
 	"OpenCount":         reflect.TypeFor[gateway.OpenCount](),
 	"ErrorTable":        reflect.TypeFor[ErrorTable](),
 	"ErrorEntry":        reflect.TypeFor[ErrorEntry](),

@@ -156,6 +156,7 @@ func (k *call) stayAnswer(s gateway.Stay, status int) (answer, error) {
 }
 
 func stayAnswer(status int, s gateway.Stay) (answer, error) {
+	s.Refund = refundInChina(s.Refund)
 	s.Steps = append([]gateway.Step{}, slices.Clone(s.Steps)...)
 	for i := range s.Steps {
 		s.Steps[i].At = inChina(s.Steps[i].At)
