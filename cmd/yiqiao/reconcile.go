@@ -177,14 +177,19 @@ func (f reconcileFlags) codes(p *parts) ([]ident.Institution, error) {
 
 // reconciler puts one together on a desk of its own: the journal may be a running gateway's too.
 func (s *gatewaySettings) reconciler(p *parts, j opened, clock gateway.Clock) (*recon.Reconciler, error) {
-	desk, err := flow.New(flow.Options{
-		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
-		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log,
-	})
+	desk, err := s.sideDesk(p, j, clock)
 	if err != nil {
 		return nil, err
 	}
 	return s.reconcilerOn(desk, p, j, clock)
+}
+
+// sideDesk is a desk beside a gateway that may be running on the same journal.
+func (s *gatewaySettings) sideDesk(p *parts, j opened, clock gateway.Clock) (*flow.Desk, error) {
+	return flow.New(flow.Options{
+		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
+		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log,
+	})
 }
 
 func (s *gatewaySettings) reconcilerOn(desk gateway.Office, p *parts, j gateway.Journal, clock gateway.Clock) (*recon.Reconciler, error) {

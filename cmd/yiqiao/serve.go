@@ -75,7 +75,7 @@ type server struct {
 	lock    *flock.Flock
 	journal opened
 	desk    *flow.Desk
-	daily   func(context.Context) error // the scheduled reconciliation, or nil
+	beside  []func(context.Context) error // what runs beside the desk; see besides
 	refused *refusals
 	ln      net.Listener
 	http    *http.Server
@@ -144,7 +144,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err := srv.desk.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
 	}
-	if srv.daily, err = g.daily(srv.desk, srv.parts, srv.journal, clock); err != nil {
+	if err = srv.besides(g, clock); err != nil {
 		return nil, err
 	}
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
@@ -184,8 +184,8 @@ func (srv *server) run(ctx context.Context) error {
 	defer wg.Wait()
 	deskErr := make(chan error, 1)
 	wg.Go(func() { deskErr <- srv.desk.Run(work) })
-	if srv.daily != nil {
-		wg.Go(func() { _ = srv.daily(work) }) // it logs what goes wrong, and ends with work
+	for _, run := range srv.beside {
+		wg.Go(func() { _ = run(work) }) // it logs what goes wrong, and ends with work
 	}
 	served := make(chan error, 1)
 	wg.Go(func() { served <- srv.http.Serve(srv.ln) })

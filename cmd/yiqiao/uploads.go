@@ -44,10 +44,7 @@ func uploadsDesk(ctx context.Context, path string) (*flow.Desk, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	desk, err := flow.New(flow.Options{
-		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
-		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: g.timing(), Log: p.log,
-	})
+	desk, err := g.sideDesk(p, j, clock)
 	if err != nil {
 		j.close()
 		return nil, nil, err
