@@ -340,10 +340,20 @@ type shownEvent struct {
 func show(cat *catalog.Catalog, r gateway.Record, events []gateway.Event) shown {
 	v := shown{listed: listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step},
 		WireDigest: fmt.Sprintf("%x", r.WireDigest), Operator: r.Operator.ID, Input: masked(cat, r.Input), Output: masked(cat, r.Output)}
+	// The centre's words may repeat what it was sent.
+	v.Output = cat.Scrub(v.Output, append(personals(cat, r.Input), personals(cat, r.Output)...))
 	for _, e := range events {
 		v.Events = append(v.Events, shownEvent{e.Seq, e.Kind, e.At.In(gateway.China), e.Cause, e.Ref, e.Note})
 	}
 	return v
+}
+
+func personals(cat *catalog.Catalog, body []byte) []string {
+	v, err := strictjson.Decode(body, strictjson.Reply())
+	if len(body) == 0 || err != nil {
+		return nil
+	}
+	return cat.Personals(v)
 }
 
 // masked decodes a stored body and masks what identifies a person.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -237,7 +238,7 @@ func (r *refusals) note(c rest.RefusedCall) {
 	}
 	line, err := json.Marshal(map[string]any{
 		"at": c.At.In(gateway.China).Format(time.RFC3339Nano), "method": c.Method, "route": c.Route, "system": c.System,
-		"request_id": c.RequestID, "code": c.Code, "status": c.Status, "path": c.Path, "reference": c.Reference,
+		"request_id": c.RequestID, "code": c.Code, "status": c.Status, "path": plainPath(c.Path), "reference": c.Reference,
 	})
 	if err == nil {
 		_, err = r.f.Write(append(line, '\n'))
@@ -245,6 +246,27 @@ func (r *refusals) note(c rest.RefusedCall) {
 	if err != nil {
 		r.log.Error("refused calls can not be recorded", "err", err)
 	}
+}
+
+// plainPath is the path of a field as it may be written down: members whose names are none of an
+// interface may be anything, a person's number too.
+func plainPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		digits := 0
+		for _, c := range []byte(p) {
+			switch {
+			case c >= '0' && c <= '9':
+				digits++
+			case (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '_':
+				digits = 99
+			}
+		}
+		if digits > 5 || len(p) > 40 {
+			parts[i] = "*"
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 func (r *refusals) open(day string) error {

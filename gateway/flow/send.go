@@ -1,9 +1,11 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -222,6 +224,10 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 	case gateway.OutcomeDone:
 		var output any
 		e.Data, output = d.kept(r.Reply.Output)
+		if said := repeated(e.Data, d.opt.Catalog.Secrets(shallow(j.input))); len(said) > 0 {
+			output = d.opt.Catalog.Scrub(output, said)
+			e.Data = strictjson.Encode(output)
+		}
 		if r.File != nil {
 			e.Data = keptFile(r)
 			output = read(e.Data)
@@ -241,7 +247,8 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 			if d.signExpired(j, r.Reply.ErrMsg) {
 				e.Cause = gateway.CauseSignIn
 			}
-			e.Data, _ = json.Marshal(refusal{InfCode: r.Reply.InfCode, ErrMsg: r.Reply.ErrMsg})
+			words := catalog.ScrubText(r.Reply.ErrMsg, d.opt.Catalog.Secrets(j.input))
+			e.Data, _ = json.Marshal(refusal{InfCode: r.Reply.InfCode, ErrMsg: words})
 		}
 	default:
 		e.Kind, e.Note = gateway.EventUnknown, r.Detail
@@ -250,6 +257,26 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 		}
 	}
 	return e
+}
+
+// repeated are those credentials of a request that its answer holds.
+func repeated(answer []byte, secrets []string) []string {
+	return slices.DeleteFunc(secrets, func(s string) bool { return !bytes.Contains(answer, []byte(s)) })
+}
+
+// shallow is an input without its rows, in which no credential stands.
+func shallow(input any) any {
+	top, ok := input.(object)
+	if !ok {
+		return nil
+	}
+	out := make(object, len(top))
+	for name, node := range top {
+		if _, rows := node.([]any); !rows {
+			out[name] = node
+		}
+	}
+	return out
 }
 
 // kept is an output as the journal keeps it, and decoded again.

@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 )
 
 // call is one HTTP call from its first line to its log line.
@@ -180,6 +181,15 @@ func (k *call) reportRefused() {
 	})
 }
 
+// ours is an id as it may be logged: one of our form. What else stands in a path may be anything, a
+// patient's token too.
+func ours(id string) string {
+	if _, err := ident.ParseMsgID(strings.TrimLeft(id, "BS")); err != nil && id != "" {
+		return "?"
+	}
+	return id
+}
+
 func (k *call) log() {
 	attrs := []slog.Attr{
 		slog.String("method", k.method), slog.String("route", k.route), slog.Int("status", k.status),
@@ -187,7 +197,7 @@ func (k *call) log() {
 	}
 	for _, a := range []slog.Attr{
 		slog.String("system", k.caller.System), slog.String("request_id", k.requestID),
-		slog.String("id", k.id), slog.String("code", string(k.code)),
+		slog.String("id", ours(k.id)), slog.String("code", string(k.code)),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
