@@ -66,6 +66,7 @@ type stage struct {
 	gw   *server
 	key  string
 	out  io.Writer
+	dir  string // of the configuration
 	stop func()
 }
 
@@ -120,7 +121,7 @@ func newStageVia(ctx context.Context, out, errw io.Writer, profile string, via f
 	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
 		return nil, err
 	}
-	st := &stage{out: out}
+	st := &stage{out: out, dir: dir}
 	var wg sync.WaitGroup
 	running, cancel := context.WithCancel(ctx)
 	st.stop = func() {
@@ -159,6 +160,12 @@ func newStageVia(ctx context.Context, out, errw io.Writer, profile string, via f
 	late()
 	c.URL = "http://" + via(st.sim.addr()) + "/fsi/api"
 	g.Centres["main"] = c
+	for name, c := range g.Centres {
+		if c.Service != "" {
+			c.URL = strings.Replace(c.URL, "127.0.0.1:0", st.sim.addr(), 1)
+			g.Centres[name] = c
+		}
+	}
 	if st.gw, err = newServer(ctx, g, errw, systemClock{}); err != nil {
 		return nil, err
 	}

@@ -187,7 +187,7 @@ func (s *gatewaySettings) reconciler(p *parts, j opened, clock gateway.Clock) (*
 // sideDesk is a desk beside a gateway that may be running on the same journal.
 func (s *gatewaySettings) sideDesk(p *parts, j opened, clock gateway.Clock) (*flow.Desk, error) {
 	return flow.New(flow.Options{
-		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.centres[p.centreOf[i]] },
+		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.ways[i] },
 		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log,
 	})
 }

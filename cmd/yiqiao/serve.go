@@ -172,7 +172,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 
 // centre is the way to the centre an institution belongs to.
 func (srv *server) centre(i ident.Institution) gateway.Centre {
-	return crashCentre(srv.parts.centres[srv.parts.centreOf[i]])
+	return crashCentre(srv.parts.ways[i])
 }
 
 func (srv *server) addr() string { return srv.ln.Addr().String() }

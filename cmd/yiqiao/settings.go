@@ -96,16 +96,19 @@ type institutionSettings struct {
 	Level    string `yaml:"level"`
 	Region   string `yaml:"region"` // name of a shipped region, or file:PATH
 	Centre   string `yaml:"centre"`
-	MAC      string `yaml:"mac"`
-	IP       string `yaml:"ip"`
-	DevNo    string `yaml:"dev_no"`
-	DevSafe  string `yaml:"dev_safe_info"`
+	// Services are further centres, for what does not go over the core one: mobile payment, prescriptions.
+	Services []string `yaml:"services"`
+	MAC      string   `yaml:"mac"`
+	IP       string   `yaml:"ip"`
+	DevNo    string   `yaml:"dev_no"`
+	DevSafe  string   `yaml:"dev_safe_info"`
 }
 
 type centreSettings struct {
 	URL         string           `yaml:"url"`
 	URLStyle    string           `yaml:"url_style"` // per-infno (default) or single
 	ContentType string           `yaml:"content_type"`
+	Service     string           `yaml:"service"` // mobile, prescription or file:PATH; none: the core interface
 	Protect     endpointSettings `yaml:"protect"`
 	Connect     config.Duration  `yaml:"connect"`
 	Query       config.Duration  `yaml:"query"`
@@ -154,15 +157,18 @@ func (s *gatewaySettings) places() *secrets {
 
 // simulatorSettings is simulator.yaml: what `yiqiao simulate` needs to know.
 type simulatorSettings struct {
-	Listen     string           `yaml:"listen"`
-	Control    string           `yaml:"control"` // address of the control port; "" for none
-	Seed       uint64           `yaml:"seed"`
-	Provider   string           `yaml:"crypto_provider"`
-	Protect    endpointSettings `yaml:"protect"`
-	Skew       config.Duration  `yaml:"skew"`
-	AskByVisit bool             `yaml:"ask_by_visit"` // answers 5203 without setl_id
-	SignIn     bool             `yaml:"sign_in"`
-	Keys       keysSettings     `yaml:"keys"`
+	Listen   string           `yaml:"listen"`
+	Control  string           `yaml:"control"` // address of the control port; "" for none
+	Seed     uint64           `yaml:"seed"`
+	Provider string           `yaml:"crypto_provider"`
+	Protect  endpointSettings `yaml:"protect"`
+	// The centres beside the core one, on the same port: 6201 to 6401, and D001 to D007.
+	Mobile       *endpointSettings `yaml:"mobile"`
+	Prescription *endpointSettings `yaml:"prescription"`
+	Skew         config.Duration   `yaml:"skew"`
+	AskByVisit   bool              `yaml:"ask_by_visit"` // answers 5203 without setl_id
+	SignIn       bool              `yaml:"sign_in"`
+	Keys         keysSettings      `yaml:"keys"`
 
 	base string
 }
@@ -246,6 +252,13 @@ func (s *gatewaySettings) check() error {
 		}
 		if _, ok := s.Centres[in.Centre]; !ok {
 			bad("institutions[%d] (%s): centre %q is not described under centres", i, in.Code, in.Centre)
+		} else if s.Centres[in.Centre].Service != "" {
+			bad("institutions[%d] (%s): centre %q is a service: name it under services", i, in.Code, in.Centre)
+		}
+		for _, name := range in.Services {
+			if s.Centres[name].Service == "" {
+				bad("institutions[%d] (%s): services: %q is not a centre with a service", i, in.Code, name)
+			}
 		}
 	}
 	for name, c := range s.Centres {

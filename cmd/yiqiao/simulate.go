@@ -74,6 +74,10 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 	if err != nil {
 		return nil, err
 	}
+	mobile, prescription, err := s.services(p)
+	if err != nil {
+		return nil, err
+	}
 	srv := &simServer{issuer: issuer}
 	defer func() {
 		if err != nil {
@@ -84,7 +88,7 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 		return nil, err
 	}
 	srv.centre, err = simcentre.New(simcentre.Options{
-		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Skew: s.Skew.Or(5 * time.Minute),
+		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Mobile: mobile, Prescription: prescription, Skew: s.Skew.Or(5 * time.Minute),
 		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn}, Faults: srv.faults,
 	})
 	if err != nil {
@@ -173,8 +177,33 @@ func checkSimulator(path string) error {
 	if err != nil {
 		return err
 	}
-	_, _, _, err = s.line(p)
+	if _, _, _, err = s.line(p); err == nil {
+		_, _, err = s.services(p)
+	}
 	return err
+}
+
+// services are the lines of the centres beside the core one; nil where there is none.
+func (s *simulatorSettings) services(p sm.Provider) (mobile, prescription *simcentre.Line, err error) {
+	sec := newSecrets(s.base, s.Keys)
+	for _, l := range []struct {
+		name string
+		set  *endpointSettings
+		to   **simcentre.Line
+	}{{"mobile", s.Mobile, &mobile}, {"prescription", s.Prescription, &prescription}} {
+		if l.set == nil {
+			continue
+		}
+		if err := l.set.sealed(); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", l.name, err)
+		}
+		line := &simcentre.Line{}
+		if line.Profile, line.Transport, err = l.set.protect(p, sec, lineEnds{now: time.Now}); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", l.name, err)
+		}
+		*l.to = line
+	}
+	return mobile, prescription, nil
 }
 
 // line is the centre's end of an endpoint; issuer is nil for a transport without access tokens.

@@ -37,8 +37,8 @@ type parts struct {
 	provider     sm.Provider
 	catalog      *catalog.Catalog
 	institutions map[ident.Institution]*gateway.Institution
-	centreOf     map[ident.Institution]string
 	centres      map[string]*centre.Client
+	ways         map[ident.Institution]gateway.Centre // all centres of an institution as one
 	clients      []rest.Client
 	log          *slog.Logger
 }
@@ -88,7 +88,7 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{catalog: cat, institutions: map[ident.Institution]*gateway.Institution{}, centreOf: map[ident.Institution]string{},
+	p := &parts{catalog: cat, institutions: map[ident.Institution]*gateway.Institution{}, ways: map[ident.Institution]gateway.Centre{},
 		centres: map[string]*centre.Client{},
 		log: observe.NewLogger(logTo, observe.Options{Level: level, JSON: s.Log.Format == "json",
 			Personal: func(key string) bool { return cat.Personal(key) || cat.Credential(key) }})}
@@ -114,7 +114,9 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 		code := ident.Institution(in.Code)
 		p.institutions[code] = &gateway.Institution{Code: code, Name: in.Name, Area: in.Area, Receiver: in.Receiver, Version: in.Version,
 			MAC: in.MAC, IP: in.IP, DevNo: in.DevNo, DevSafe: in.DevSafe, HospLevel: in.Level, Region: r}
-		p.centreOf[code] = in.Centre
+		if p.ways[code], err = s.way(in, p); err != nil {
+			return nil, fmt.Errorf("institution %s: %w", in.Code, err)
+		}
 	}
 	for _, h := range s.HIS {
 		c := rest.Client{System: h.System}
@@ -149,6 +151,10 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	if err != nil {
 		return nil, err
 	}
+	service, err := s.service(c, p.catalog)
+	if err != nil {
+		return nil, err
+	}
 	limits := map[catalog.Limit]time.Duration{}
 	for class, d := range map[catalog.Limit]config.Duration{catalog.LimitQuery: c.Query, catalog.LimitWrite: c.Write, catalog.LimitSettle: c.Settle, catalog.LimitFile: c.File} {
 		if d > 0 {
@@ -157,7 +163,7 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	}
 	return centre.New(centre.Options{
 		BaseURL: c.URL, URLStyle: c.URLStyle, ContentType: c.ContentType,
-		Profile: profile, Transport: transport, Tokens: tokens, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
+		Profile: profile, Transport: transport, Tokens: tokens, Service: service, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
 		Limits: limits, Connect: time.Duration(c.Connect), MaxInFlight: c.MaxInFlight,
 		Breaker: centre.Breaker{Consecutive: uint32(max(c.BreakerTrip, 0)), Open: time.Duration(c.BreakerOpen)},
 		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log,

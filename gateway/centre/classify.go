@@ -42,27 +42,36 @@ const (
 // front of a centre that was handed the message. It never panics and keeps nothing of body in
 // detail.
 func classify(p envelope.Profile, status int, header http.Header, body []byte) verdict {
-	if status != http.StatusOK {
-		v := foreign(fmt.Sprintf("status %d, %s", status, mediaType(header)))
-		if aboutMessage(status) {
-			v.health = unclear
-		}
+	body, v, ok := wholeObject(status, header, body)
+	if !ok {
 		return v
-	}
-	if enc := header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return foreign("content encoding " + printable(enc))
-	}
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // some servers begin with a byte order mark
-	if !startsObject(body) {
-		return foreign(fmt.Sprintf("no JSON object, %s", mediaType(header)))
 	}
 	data, head, err := p.OpenReply(body)
 	if err != nil {
 		return unverified(err, head)
 	}
-	v := classifyData(data, head)
+	v = classifyData(data, head)
 	v.stamp = replyTime(head)
 	return v
+}
+
+// wholeObject gives the JSON object of an answer that is one; otherwise v says what it is.
+func wholeObject(status int, header http.Header, body []byte) (object []byte, v verdict, ok bool) {
+	if status != http.StatusOK {
+		v := foreign(fmt.Sprintf("status %d, %s", status, mediaType(header)))
+		if aboutMessage(status) {
+			v.health = unclear
+		}
+		return nil, v, false
+	}
+	if enc := header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, foreign("content encoding " + printable(enc)), false
+	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // some servers begin with a byte order mark
+	if !startsObject(body) {
+		return nil, foreign(fmt.Sprintf("no JSON object, %s", mediaType(header))), false
+	}
+	return body, verdict{}, true
 }
 
 // classifyData does so for the data of a verified reply.

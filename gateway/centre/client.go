@@ -155,7 +155,8 @@ type permit struct {
 	bytes    []byte // what was sealed, and its digest and media type
 	digest   [32]byte
 	media    string
-	used     bool // Send has begun
+	data     []byte // what was protected
+	used     bool   // Send has begun
 	released bool
 
 	done  chan struct{} // closed when reply is set
@@ -184,7 +185,17 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 	if _, err := ident.ParseInfno(string(m.Infno)); err != nil {
 		return fail("malformed transaction number", nil)
 	}
-	s, err := p.c.o.Profile.Seal(p.c.o.Rand, p.c.o.Clock.Now(), m.Body)
+	x, beside, err := p.c.service(m.Infno)
+	if err != nil {
+		return fail("not a transaction of this centre", err)
+	}
+	p.data = m.Body
+	if beside {
+		if p.data, err = payload(m.Body, x.Node); err != nil {
+			return fail("the message has not the part that travels", err)
+		}
+	}
+	s, err := p.c.o.Profile.Seal(p.c.o.Rand, p.c.o.Clock.Now(), p.data)
 	if err != nil {
 		return fail("the envelope can not be built", err)
 	}
@@ -238,7 +249,7 @@ func (p *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 			Detail: "the bytes are not those the permit sealed", SentFrom: p.c.o.Clock.Now()}
 		return p.reply
 	}
-	reply, h := p.c.send(ctx, s, media)
+	reply, h := p.c.send(ctx, s, p.data, media)
 	p.reply, end = reply, h.report()
 	return reply
 }

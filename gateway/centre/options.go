@@ -33,6 +33,7 @@ type Options struct {
 
 	Profile   envelope.Profile   // required
 	Transport envelope.Transport // required
+	Service   *gateway.Service   // a centre beside the core one; nil for the core interface
 	Tokens    *Tokens            // where Transport takes its access tokens from; nil for other transports
 
 	// ReplyWindow is how far the time in a verified reply may be from ours, in both directions; beyond it

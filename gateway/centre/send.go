@@ -19,9 +19,9 @@ import (
 
 // send is one attempt: it returns when the answer was read, the limit has passed or the
 // connection failed.
-func (c *Client) send(caller context.Context, s gateway.Sealed, media string) (gateway.Reply, health) {
+func (c *Client) send(caller context.Context, s gateway.Sealed, data []byte, media string) (gateway.Reply, health) {
 	from := c.o.Clock.Now()
-	v, size := c.exchange(caller, s, media)
+	v, size := c.exchange(caller, s, data, media)
 	now := c.o.Clock.Now()
 	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail,
 		Took: now.Sub(from), SentFrom: from}
@@ -40,7 +40,7 @@ func (c *Client) send(caller context.Context, s gateway.Sealed, media string) (g
 
 // exchange does the HTTP call and reads the whole answer. The limit of the message's class governs
 // all of it; the end of the caller's context does not matter.
-func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string) (v verdict, size int) {
+func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte, media string) (v verdict, size int) {
 	ctx, stop := limited(context.WithoutCancel(caller), c.o.Clock.Sleep, c.o.Limits[s.Message.Limit], errLapsed)
 	defer stop()
 
@@ -101,21 +101,31 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, media string
 		return foreign(fmt.Sprintf("status %d, more than %d bytes", resp.StatusCode, c.o.MaxReply)), len(body)
 	}
 	nc.end(number)
-	read := classify
-	if s.Message.File {
-		read = classifyFile
+	x, beside, _ := c.service(s.Message.Infno) // Seal has seen that it is one
+	switch {
+	case beside:
+		v = classifyService(c.o.Profile, x, data, resp.StatusCode, resp.Header, body)
+	case s.Message.File:
+		v = classifyFile(c.o.Profile, resp.StatusCode, resp.Header, body)
+	default:
+		v = classify(c.o.Profile, resp.StatusCode, resp.Header, body)
 	}
-	v = read(c.o.Profile, resp.StatusCode, resp.Header, body)
 	c.measure(resp.Header, v.stamp, sent, received)
 	return c.stale(v, received), len(body)
 }
 
 func (c *Client) request(ctx context.Context, s gateway.Sealed, media string) (*http.Request, error) {
 	u := *c.base
-	if c.o.URLStyle == URLPerInfno {
-		u.Path = strings.TrimSuffix(u.Path, "/") + "/" + string(s.Message.Infno)
+	last := ""
+	if x, beside, _ := c.service(s.Message.Infno); beside {
+		last = x.Path
+	} else if c.o.URLStyle == URLPerInfno {
+		last = string(s.Message.Infno)
+	}
+	if last != "" {
+		u.Path = strings.TrimSuffix(u.Path, "/") + "/" + last
 		if u.RawPath != "" {
-			u.RawPath = strings.TrimSuffix(u.RawPath, "/") + "/" + string(s.Message.Infno)
+			u.RawPath = strings.TrimSuffix(u.RawPath, "/") + "/" + last
 		}
 	}
 	header := http.Header{}

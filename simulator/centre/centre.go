@@ -51,20 +51,21 @@ type Region struct {
 
 // Options of a centre. The zero Options give a plain centre with the fixed persons.
 type Options struct {
-	Seed      uint64               // where the serials of the ids start
-	Now       func() time.Time     // nil: time.Now
-	Profile   envelope.Profile     // nil: plain bodies
-	Transport envelope.Transport   // nil: no transport headers asked for
-	Issuer    *Issuer              // nil: no access tokens given out
-	Skew      time.Duration        // how far off Transport and Profile times may be; zero means 5 minutes
-	Region    Region               //
-	People    []people.Person      // nil: people.Fixed()
-	Places    []people.Institution // nil: people.Institutions()
-	Items     []policy.Item        // nil: policy.Items()
-	Faults    *fault.Script        // nil: an empty one, which Control can fill
-	Rand      io.Reader            // nonces of the profile; nil: crypto/rand
-	Catalog   *catalog.Catalog     // nil: catalog.Default()
-	KeepCalls int                  // length of the call log; zero means 100000
+	Seed                 uint64               // where the serials of the ids start
+	Now                  func() time.Time     // nil: time.Now
+	Profile              envelope.Profile     // nil: plain bodies
+	Transport            envelope.Transport   // nil: no transport headers asked for
+	Mobile, Prescription *Line                // the centres of 6201 to 6401 and of D001 to D007; nil: there is none
+	Issuer               *Issuer              // nil: no access tokens given out
+	Skew                 time.Duration        // how far off Transport and Profile times may be; zero means 5 minutes
+	Region               Region               //
+	People               []people.Person      // nil: people.Fixed()
+	Places               []people.Institution // nil: people.Institutions()
+	Items                []policy.Item        // nil: policy.Items()
+	Faults               *fault.Script        // nil: an empty one, which Control can fill
+	Rand                 io.Reader            // nonces of the profile; nil: crypto/rand
+	Catalog              *catalog.Catalog     // nil: catalog.Default()
+	KeepCalls            int                  // length of the call log; zero means 100000
 	// Wait passes the time of slow faults; nil waits for real. It must return when ctx is done.
 	Wait func(ctx context.Context, d time.Duration)
 }
@@ -105,6 +106,8 @@ type state struct {
 	files       map[string]*file
 	fileOrder   []*file
 	clearings   map[string]*clearing
+	orders      map[string]*order
+	scripts     map[string]*prescription
 }
 
 // person is an insured person with what was used per insurance and year.
@@ -232,6 +235,7 @@ func newState(o Options, year int) (*state, error) {
 		visits: map[string]*visit{}, settlements: map[string]*settlement{}, byMsg: map[string]*entry{},
 		signs: map[string]*sign{}, signOf: map[signKey]string{}, book: ledger.New(), serial: o.Seed % 1_000_000,
 		filings: map[string]*filing{}, files: map[string]*file{}, clearings: map[string]*clearing{},
+		orders: map[string]*order{}, scripts: map[string]*prescription{},
 	}
 	for _, p := range o.People {
 		if s.byNo[p.No] != nil || s.byCert[p.Cert] != nil {

@@ -50,6 +50,10 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "request can not be read", http.StatusBadRequest)
 		return
 	}
+	if l, n := c.lineOf(r); l != nil {
+		c.serveLine(w, r, l, n, received, body)
+		return
+	}
 	if c.opt.Transport != nil {
 		err := c.opt.Transport.Check(received, c.opt.Skew, r.Header, body)
 		if nonce, ok := nonceOf(r.Header); err != nil || ok && c.memory.again(nonce, received, c.opt.Skew) {

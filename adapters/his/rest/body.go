@@ -129,6 +129,9 @@ func wellFormed(s string) bool {
 
 // isInfno reports whether s has the form of a transaction number; the desk knows which exist.
 func isInfno(s string) bool {
+	if rest, ok := strings.CutPrefix(s, "D"); ok { // of the prescription centre
+		return len(rest) == 3 && strings.Trim(rest, "0123456789") == ""
+	}
 	digits := strings.TrimRight(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	if len(digits) < 4 || len(digits) > 5 || len(s)-len(digits) > 1 {
 		return false
