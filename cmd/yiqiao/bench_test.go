@@ -88,12 +88,12 @@ type rig struct {
 	next   atomic.Int64
 }
 
-func newRig(b *testing.B, cryptoName, sync, profileFile string) *rig {
+func newRig(b *testing.B, cryptoName, sync, profileFile string, build ...string) *rig {
 	b.Helper()
 	bin := os.Getenv("YIQIAO_BIN") // built already, to compare builds in one run
 	if bin == "" {
 		bin = filepath.Join(b.TempDir(), "yiqiao")
-		if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", append(append([]string{"build"}, build...), "-o", bin, ".")...).CombinedOutput(); err != nil {
 			b.Fatalf("%v: %s", err, out)
 		}
 	}
@@ -272,6 +272,31 @@ func BenchmarkSettlement(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkAtRest reports what protection at rest (sealing under data keys, marks) adds to the CPU of a
+// settlement: the program beside the same program built without it, in turns.
+func BenchmarkAtRest(b *testing.B) {
+	rigs := []*rig{newRig(b, "emmansun", "full", ""), newRig(b, "emmansun", "full", "", "-tags", "unsealed")}
+	for _, r := range rigs {
+		r.load(1000, 64) // warm
+	}
+	const turns = 10
+	each := max(b.N/turns, 100)
+	used := make([]float64, len(rigs))
+	b.ResetTimer()
+	for turn := range turns {
+		for i := range rigs {
+			r := rigs[(i+turn)%len(rigs)]
+			before := r.cpu()
+			r.load(each, 64)
+			used[(i+turn)%len(rigs)] += r.cpu() - before
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(used[0]/float64(each*turns), "sealed-cpu-ms")
+	b.ReportMetric(used[1]/float64(each*turns), "open-cpu-ms")
+	b.ReportMetric(100*(used[0]/used[1]-1), "added-%")
 }
 
 // BenchmarkMemory reports what an idle gateway takes and whether 100,000 settlements leave anything.
