@@ -72,15 +72,16 @@ func serveCommand(s *streams) *cobra.Command {
 
 // server is a running gateway: everything in parts, plus the journal, the desk and a listener.
 type server struct {
-	parts   *parts
-	lock    *flock.Flock
-	journal opened
-	desk    *flow.Desk
-	beside  []func(context.Context) error // what runs beside the desk; see besides
-	refused *refusals
-	ln      net.Listener
-	http    *http.Server
-	closers []func()
+	parts    *parts
+	lock     *flock.Flock
+	journal  opened
+	desk     *flow.Desk
+	beside   []func(context.Context) error // what runs beside the desk; see besides
+	troubles []func() string               // what they say fails, "" when nothing does
+	refused  *refusals
+	ln       net.Listener
+	http     *http.Server
+	closers  []func()
 }
 
 // tuneCollector lets the heap grow to several times what is in use before it is swept: the gateway
@@ -151,7 +152,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
 	srv.closers = append(srv.closers, srv.refused.close)
 	h, err := rest.New(rest.Options{
-		Desk: srv.desk, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
+		Desk: front{srv.desk, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
 	})
 	if err != nil {

@@ -123,9 +123,10 @@ type centreSettings struct {
 }
 
 type hisSettings struct {
-	System       string   `yaml:"system"`
-	KeyDigest    string   `yaml:"key_digest"` // SM3 of the API key, 64 hex digits
-	Institutions []string `yaml:"institutions"`
+	System       string          `yaml:"system"`
+	KeyDigest    string          `yaml:"key_digest"` // SM3 of the API key, 64 hex digits
+	Institutions []string        `yaml:"institutions"`
+	Deliver      deliverSettings `yaml:"deliver"`
 }
 
 type limitSettings struct {

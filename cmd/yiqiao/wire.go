@@ -101,6 +101,9 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	if _, err := s.databasePassword(); err != nil {
 		return nil, err
 	}
+	if _, err := s.receivers(); err != nil {
+		return nil, err
+	}
 	for name, c := range s.Centres {
 		if p.centres[name], err = s.buildCentre(c, p, clock); err != nil {
 			return nil, fmt.Errorf("centres.%s: %w", name, err)

@@ -26,6 +26,10 @@ func (b *Book) refresh(ctx context.Context) error {
 		if errors.Is(err, gateway.ErrNotFound) {
 			return nil
 		}
+		if errors.Is(err, gateway.ErrExpired) { // its time to be kept is over
+			b.read++
+			continue
+		}
 		if err != nil {
 			return &gateway.Error{Code: gateway.CodeStorage, Op: op, Err: err}
 		}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yiqiao/gateway"
+	"yiqiao/gateway/config"
+	"yiqiao/gateway/deliver"
+)
+
+// deliverSettings say where final answers are brought that the HIS did not fetch.
+type deliverSettings struct {
+	URL     string          `yaml:"url"`     // "" for nowhere: the HIS asks
+	Key     config.Secret   `yaml:"key"`     // of the signature, at least 16 characters
+	After   config.Duration `yaml:"after"`   // how old an answer is before it is brought; default 10s
+	Timeout config.Duration `yaml:"timeout"` // default 10s
+	CA      string          `yaml:"ca"`      // certificates to trust; default those of the system
+}
+
+// receivers are the HIS systems that are brought their answers.
+func (s *gatewaySettings) receivers() ([]deliver.Receiver, error) {
+	var list []deliver.Receiver
+	for _, h := range s.HIS {
+		if h.Deliver.URL == "" {
+			if h.Deliver.Key.Set() {
+				return nil, fmt.Errorf("his %s: deliver.key is given, but no deliver.url", h.System)
+			}
+			continue
+		}
+		key, err := s.places().text(h.Deliver.Key)
+		if err != nil {
+			return nil, fmt.Errorf("his %s: deliver.key: %w", h.System, err)
+		}
+		r := deliver.Receiver{System: h.System, URL: h.Deliver.URL, Key: []byte(key), After: time.Duration(h.Deliver.After), Timeout: time.Duration(h.Deliver.Timeout)}
+		if h.Deliver.CA != "" {
+			pem, err := os.ReadFile(s.path(h.Deliver.CA))
+			if err != nil {
+				return nil, fmt.Errorf("his %s: deliver.ca: %w", h.System, err)
+			}
+			r.Roots = x509.NewCertPool()
+			if !r.Roots.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("his %s: deliver.ca: no certificate in it", h.System)
+			}
+		}
+		if err := r.Check(); err != nil {
+			return nil, fmt.Errorf("his %s: %w", h.System, err)
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// courier brings answers to those who have an address; nil when nobody has.
+func (s *gatewaySettings) courier(srv *server, clock gateway.Clock) (*deliver.Courier, error) {
+	list, err := s.receivers()
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	dir, err := filepath.Abs(s.path(s.Data))
+	if err != nil {
+		return nil, err
+	}
+	return deliver.New(deliver.Options{
+		Journal: srv.journal, DB: srv.journal.db, Notices: srv.desk, Receivers: list, Clock: clock, Log: srv.parts.log,
+		SM3: func() hash.Hash { return srv.parts.provider.NewSM3() }, Holder: host + ":" + dir,
+	})
+}
+
+func deliveriesCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "deliveries",
+		Short: "查看和管理结果推送 / Look after the results that are brought to a HIS",
+		Long: `HIS 未取回的最终结果由网关推送到 his.deliver.url (HMAC-SM3 签名, 见 docs/operating.md)。推送失败的
+保留在交易日志中并持续重试; 同一单据的结果按先后推送。网关运行与否都可使用本命令。`,
+	}
+	c.AddCommand(deliveriesListCommand(s),
+		deliveriesDoCommand(s, "retry SYSTEM [REQUEST_ID]", "立即重试失败的推送 / Try again at once", cobra.RangeArgs(1, 2), false,
+			func(ctx context.Context, d deliver.Desk, args []string, _, _ string) (string, error) {
+				id := ""
+				if len(args) == 2 {
+					id = args[1]
+				}
+				n, err := d.Retry(ctx, args[0], id)
+				return fmt.Sprintf("%d 笔将立即重试", n), err
+			}),
+		deliveriesDoCommand(s, "skip SYSTEM REQUEST_ID", "不再推送一笔: 已另行告知 HIS / Give one up: the HIS was told otherwise", cobra.ExactArgs(2), true,
+			func(ctx context.Context, d deliver.Desk, args []string, by, why string) (string, error) {
+				return "不再推送", d.Skip(ctx, args[0], args[1], by, why)
+			}),
+		deliveriesDoCommand(s, "pause SYSTEM", "暂停向某系统推送 / Stop bringing results to a system", cobra.ExactArgs(1), true,
+			func(ctx context.Context, d deliver.Desk, args []string, by, why string) (string, error) {
+				return "已暂停", d.Pause(ctx, args[0], by, why)
+			}),
+		deliveriesDoCommand(s, "resume SYSTEM", "恢复推送 / Let it go on", cobra.ExactArgs(1), false,
+			func(ctx context.Context, d deliver.Desk, args []string, _, _ string) (string, error) {
+				return "已恢复", d.Pause(ctx, args[0], "", "")
+			}))
+	return c
+}
+
+func deliveriesListCommand(s *streams) *cobra.Command {
+	var path string
+	var asJSON bool
+	var limit int
+	c := &cobra.Command{
+		Use: "list", Short: "未送达的结果 / What has not come over",
+		Example: "  yiqiao deliveries list --config mysite\n  yiqiao deliveries list --json --config mysite",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, d, done, err := deliveriesDesk(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer done()
+			list := []deliver.State{}
+			for _, h := range g.HIS {
+				if h.Deliver.URL == "" {
+					continue
+				}
+				st, err := d.State(cmd.Context(), h.System, limit)
+				if err != nil {
+					return plain(err)
+				}
+				list = append(list, st)
+			}
+			if asJSON {
+				return printJSON(s.out, list)
+			}
+			rows := [][]string{}
+			for _, st := range list {
+				for _, w := range st.Waiting {
+					rows = append(rows, []string{st.System, w.RequestID, w.Op, w.AnsweredAt.Format(time.DateTime), strconv.Itoa(w.Tries), clockZH(w.Again), w.Why})
+				}
+			}
+			table(s.out, []string{"接入方", "请求号", "业务", "结果时间", "已试", "下次", "原因"}, rows, 4)
+			fmt.Fprintln(s.out)
+			for _, st := range list {
+				more, last := "", clockZH(st.Last)
+				if st.More {
+					more = " (未列全)"
+				}
+				fmt.Fprintf(s.out, "%s: 未送达 %d%s, 累计送达 %d, 最近 %s", st.System, len(st.Waiting), more, st.Delivered, last)
+				if st.Paused != "" {
+					fmt.Fprintf(s.out, ", 暂停: %s", st.Paused)
+				}
+				fmt.Fprintln(s.out)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(s.out, "没有配置推送地址 (his.deliver.url); HIS 自行查询结果")
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	c.Flags().IntVar(&limit, "limit", 100, "每个系统最多几笔 / at most that many of a system")
+	return c
+}
+
+func deliveriesDesk(ctx context.Context, path string) (*gatewaySettings, deliver.Desk, func(), error) {
+	g, err := loadGateway(path)
+	if err != nil {
+		return nil, deliver.Desk{}, nil, err
+	}
+	j, err := g.openPresent(ctx)
+	if err != nil {
+		return nil, deliver.Desk{}, nil, err
+	}
+	return g, deliver.Desk{Journal: j, DB: j.db, Clock: systemClock{}}, j.close, nil
+}
+
+func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalArgs, reason bool,
+	do func(ctx context.Context, d deliver.Desk, args []string, by, why string) (string, error)) *cobra.Command {
+	var path, by, why string
+	c := &cobra.Command{
+		Use: use, Short: short, Args: count,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g, d, done, err := deliveriesDesk(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if !slices.ContainsFunc(g.HIS, func(h hisSettings) bool { return h.System == args[0] && h.Deliver.URL != "" }) {
+				return fmt.Errorf("%s 没有配置推送地址 / has no deliver.url", args[0])
+			}
+			if reason && why == "" {
+				return errors.New("请用 --why 说明原因 / say why")
+			}
+			words, err := do(cmd.Context(), d, args, orUser(by), why)
+			if err != nil {
+				return plain(err)
+			}
+			fmt.Fprintln(s.out, words)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	if reason {
+		c.Flags().StringVar(&by, "by", "", "谁, 默认当前系统用户 / who; default the user of the machine")
+		c.Flags().StringVar(&why, "why", "", "原因 / why")
+	}
+	return c
+}
