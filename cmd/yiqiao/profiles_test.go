@@ -149,7 +149,12 @@ func TestImpossibleEndpoints(t *testing.T) {
 		"client id of 32":      {func(c *centreSettings) { oauth(&c.Protect); c.Protect.ClientID = "file:secrets/app-secret" }, "16 bytes"},
 		"our own key as peer":  {func(c *centreSettings) { c.Protect.PeerKeys = []peerKey{{Key: "file:keys/gateway.pub"}} }, "our own"},
 		"oauth without secret": {func(c *centreSettings) { oauth(&c.Protect); c.Protect.ClientSecret = "" }, "client_secret"},
-		"mpc and oauth":        {func(c *centreSettings) { oauth(&c.Protect); c.Protect.Envelope = "mpc" }, "does not go with"},
+		"a form and mpc":       {func(c *centreSettings) { c.Multipart = &multipartSettings{} }, "multipart"},
+		"parts of one name": {func(c *centreSettings) {
+			c.Protect = endpointSettings{}
+			c.Multipart = &multipartSettings{File: "data"}
+		}, "different names"},
+		"mpc and oauth": {func(c *centreSettings) { oauth(&c.Protect); c.Protect.Envelope = "mpc" }, "does not go with"},
 	} {
 		g, err := loadGateway(dir)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"yiqiao/adapters/region/service"
 	"yiqiao/gateway"
+	"yiqiao/gateway/centre"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
 )
@@ -77,4 +78,22 @@ func (w *ways) Admit(ctx context.Context, n ident.Infno) (gateway.Permit, error)
 		return c.Admit(ctx, n)
 	}
 	return w.core.Admit(ctx, n)
+}
+
+// multipart says how the file of 9101 travels; nil for inside the message.
+func (c centreSettings) multipart() (*centre.Multipart, error) {
+	if c.Multipart == nil {
+		return nil, nil
+	}
+	if name, transport := c.Protect.names(); name != "none" || transport == "oauth-cainfo" {
+		return nil, fmt.Errorf("multipart: a file in a part of its own does not go with envelope %s and transport %s", name, transport)
+	}
+	m := &centre.Multipart{Infno: "9101", Node: "fsUploadIn", Member: "in", Name: "filename", FileField: c.Multipart.File, MessageField: c.Multipart.Message}
+	if m.FileField == "" {
+		m.FileField = "file"
+	}
+	if m.MessageField == "" {
+		m.MessageField = "data"
+	}
+	return m, nil
 }

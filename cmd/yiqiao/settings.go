@@ -110,16 +110,24 @@ type centreSettings struct {
 	ContentType string           `yaml:"content_type"`
 	Service     string           `yaml:"service"` // mobile, prescription or file:PATH; none: the core interface
 	Protect     endpointSettings `yaml:"protect"`
-	Connect     config.Duration  `yaml:"connect"`
-	Query       config.Duration  `yaml:"query"`
-	Write       config.Duration  `yaml:"write"`
-	Settle      config.Duration  `yaml:"settle"`
-	File        config.Duration  `yaml:"file"`
-	MaxInFlight int              `yaml:"max_in_flight"`
-	ReplyWindow config.Duration  `yaml:"reply_window"` // how far the time in a signed reply may be off; default 15m
-	MaxSkew     config.Duration  `yaml:"max_skew"`     // how far the centre's clock may be off before the log says so; default 30s
-	BreakerOpen config.Duration  `yaml:"breaker_open"`
-	BreakerTrip int              `yaml:"breaker_trip"`
+	// Multipart makes the file of 9101 travel in a part of its own; envelope none only.
+	Multipart   *multipartSettings `yaml:"multipart"`
+	Connect     config.Duration    `yaml:"connect"`
+	Query       config.Duration    `yaml:"query"`
+	Write       config.Duration    `yaml:"write"`
+	Settle      config.Duration    `yaml:"settle"`
+	File        config.Duration    `yaml:"file"`
+	MaxInFlight int                `yaml:"max_in_flight"`
+	ReplyWindow config.Duration    `yaml:"reply_window"` // how far the time in a signed reply may be off; default 15m
+	MaxSkew     config.Duration    `yaml:"max_skew"`     // how far the centre's clock may be off before the log says so; default 30s
+	BreakerOpen config.Duration    `yaml:"breaker_open"`
+	BreakerTrip int                `yaml:"breaker_trip"`
+}
+
+// multipartSettings name the two parts; default file and data.
+type multipartSettings struct {
+	File    string `yaml:"file"`
+	Message string `yaml:"message"`
 }
 
 type hisSettings struct {

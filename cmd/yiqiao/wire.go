@@ -158,6 +158,10 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	if err != nil {
 		return nil, err
 	}
+	multi, err := c.multipart()
+	if err != nil {
+		return nil, err
+	}
 	limits := map[catalog.Limit]time.Duration{}
 	for class, d := range map[catalog.Limit]config.Duration{catalog.LimitQuery: c.Query, catalog.LimitWrite: c.Write, catalog.LimitSettle: c.Settle, catalog.LimitFile: c.File} {
 		if d > 0 {
@@ -166,7 +170,7 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 	}
 	return centre.New(centre.Options{
 		BaseURL: c.URL, URLStyle: c.URLStyle, ContentType: c.ContentType,
-		Profile: profile, Transport: transport, Tokens: tokens, Service: service, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
+		Profile: profile, Transport: transport, Tokens: tokens, Service: service, Multipart: multi, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
 		Limits: limits, Connect: time.Duration(c.Connect), MaxInFlight: c.MaxInFlight,
 		Breaker: centre.Breaker{Consecutive: uint32(max(c.BreakerTrip, 0)), Open: time.Duration(c.BreakerOpen)},
 		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log,

@@ -37,6 +37,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"yiqiao/crypto/envelope"
 	"yiqiao/gateway"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
@@ -195,15 +196,28 @@ func (p *permit) Seal(m gateway.Message) (gateway.Sealed, error) {
 			return fail("the message has not the part that travels", err)
 		}
 	}
-	s, err := p.c.o.Profile.Seal(p.c.o.Rand, p.c.o.Clock.Now(), p.data)
+	s, err := p.c.seal(m.Infno, p.data)
 	if err != nil {
 		return fail("the envelope can not be built", err)
 	}
 	p.sealed, p.bytes, p.digest, p.media = true, s.Body, p.c.o.SM3(s.Body), s.ContentType
-	if p.c.o.ContentType != "" {
+	if p.c.o.ContentType != "" && !p.c.separate(m.Infno) {
 		p.media = p.c.o.ContentType
 	}
 	return gateway.Sealed{Message: m, Bytes: s.Body, Digest: p.digest}, nil
+}
+
+// separate reports whether a transaction's file travels in a part of its own.
+func (c *Client) separate(n ident.Infno) bool {
+	return c.o.Multipart != nil && c.o.Multipart.Infno == n
+}
+
+// seal gives what travels for the data of a message.
+func (c *Client) seal(n ident.Infno, data []byte) (envelope.Sealed, error) {
+	if c.separate(n) {
+		return c.o.Multipart.build(c.o.Rand, data)
+	}
+	return c.o.Profile.Seal(c.o.Rand, c.o.Clock.Now(), data)
 }
 
 // Release implements gateway.Permit.

@@ -34,6 +34,7 @@ type Options struct {
 	Profile   envelope.Profile   // required
 	Transport envelope.Transport // required
 	Service   *gateway.Service   // a centre beside the core one; nil for the core interface
+	Multipart *Multipart         // nil: files travel inside their message
 	Tokens    *Tokens            // where Transport takes its access tokens from; nil for other transports
 
 	// ReplyWindow is how far the time in a verified reply may be from ours, in both directions; beyond it
@@ -114,6 +115,10 @@ func (o Options) withDefaults() (Options, *url.URL, error) {
 		if missing {
 			return o, nil, errors.New("centre: " + name + " is required")
 		}
+	}
+	if m := o.Multipart; m != nil && (m.Infno == "" || m.Node == "" || m.Member == "" || m.Name == "" ||
+		!token(m.FileField) || !token(m.MessageField) || m.FileField == m.MessageField) {
+		return o, nil, errors.New("centre: Multipart needs a transaction, its members and two different names for its parts")
 	}
 	limits := map[catalog.Limit]time.Duration{
 		catalog.LimitQuery: time.Minute, catalog.LimitWrite: time.Minute,

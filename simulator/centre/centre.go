@@ -41,7 +41,8 @@ type Region struct {
 	SettleBeforeDischarge bool `json:"settle_before_discharge"`
 	// RequireFiling: med_type 14 needs a 2503 for its dise_codg, med_type 23 a 2501 to the institution.
 	RequireFiling bool `json:"require_filing"`
-	// FileForm is the only form of 9101 in that is taken: base64, int8array or uint8array; "" takes all.
+	// FileForm is the only form of 9101 in that is taken: base64, int8array, uint8array or multipart; ""
+	// takes all. A form has no envelope: with one that seals it is refused.
 	FileForm string `json:"file_form"`
 	// FileLife is how long a file can be downloaded; zero means 7 days.
 	FileLife time.Duration `json:"file_life"`
@@ -223,7 +224,7 @@ var (
 
 func (r Region) check() error {
 	switch r.FileForm {
-	case "", formBase64, formInt8, formUint8:
+	case "", formBase64, formInt8, formUint8, formMultipart:
 		return r.Statement.check()
 	}
 	return errRegion

@@ -134,7 +134,7 @@ func (c *Centre) fileBytes(v any) ([]byte, error) {
 		return nil, refuse("文件为空")
 	case len(body) > maxFile:
 		return nil, refuse("文件超过 %d 字节", maxFile)
-	case want != "" && form != want && !(form == "" && want != formBase64):
+	case want != "" && want != formMultipart && form != want && !(form == "" && want != formBase64):
 		return nil, refuse("本地区文件内容应为 %s", want)
 	}
 	return body, nil

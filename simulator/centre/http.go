@@ -61,6 +61,18 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	joined, isForm, err := joinForm(r.Header.Get("Content-Type"), body)
+	if isForm && err == nil && c.opt.Region.FileForm != "" && c.opt.Region.FileForm != formMultipart {
+		err = refuse("本地区文件内容应为 %s", c.opt.Region.FileForm)
+	}
+	if isForm && err != nil {
+		sealed, err := c.reply(received, "", nil, err)
+		c.send(w, sealed, err)
+		return
+	}
+	if isForm {
+		body = joined // which an envelope, where there is one, does not open
+	}
 	data := body
 	if c.opt.Profile != nil {
 		var head envelope.Head
@@ -80,6 +92,11 @@ func (c *Centre) serve(w http.ResponseWriter, r *http.Request) {
 	req, input, err := wire.DecodeRequest(data)
 	if err != nil {
 		sealed, err := c.reply(received, "", nil, badMessage(err))
+		c.send(w, sealed, err)
+		return
+	}
+	if c.opt.Region.FileForm == formMultipart && req.Infno == "9101" && !isForm {
+		sealed, err := c.reply(received, "", nil, refuse("本地区文件内容应为 %s", formMultipart))
 		c.send(w, sealed, err)
 		return
 	}

@@ -137,3 +137,75 @@ func TestIssuer(t *testing.T) {
 		t.Error("a revoked token is good")
 	}
 }
+
+func form(parts ...string) (string, []byte) {
+	var b strings.Builder
+	for i := 0; i < len(parts); i += 2 {
+		b.WriteString("--B\r\nContent-Disposition: form-data; name=\"" + parts[i] + "\"\r\n\r\n" + parts[i+1] + "\r\n")
+	}
+	return `multipart/form-data; boundary=B`, []byte(b.String() + "--B--\r\n")
+}
+
+// A file of 9101 in a part of its own is taken where there is no envelope, and never goes around one.
+func TestFileAsForm(t *testing.T) {
+	_, centre, _ := parties(t)
+	for _, k := range []struct {
+		name, region string
+		sealed       bool
+		parts        []string
+		ok           bool
+	}{
+		{"taken", "", false, []string{"data", "%", "file", "hello"}, true},
+		{"wanted", formMultipart, false, []string{"data", "%", "file", "hello"}, true},
+		{"not wanted", formBase64, false, []string{"data", "%", "file", "hello"}, false},
+		{"around the envelope", "", true, []string{"data", "%", "file", "hello"}, false},
+		{"no file", "", false, []string{"data", "%"}, false},
+		{"an empty file", "", false, []string{"data", "%", "file", ""}, false},
+		{"no message", "", false, []string{"file", "hello"}, false},
+		{"a part twice", "", false, []string{"data", "%", "file", "hello", "file", "x"}, false},
+		{"in the message", formMultipart, false, nil, false},
+	} {
+		o := Options{Region: Region{FileForm: k.region}}
+		if k.sealed {
+			o.Profile = centre
+		}
+		d := newDesk(t, o)
+		place := people.Institutions()[0].Code
+		in := object{"fsUploadIn": object{"filename": "a.txt", "fixmedins_code": place}}
+		contentType := "application/json"
+		if k.parts == nil {
+			in["fsUploadIn"].(object)["in"] = "aGVsbG8="
+		}
+		body, err := wire.EncodeRequest(d.request("9101", d.msgid(), "", in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.parts != nil {
+			list := append([]string(nil), k.parts...)
+			for i := range list {
+				if list[i] == "%" {
+					list[i] = string(body)
+				}
+			}
+			contentType, body = form(list...)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/9101", bytes.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		d.c.Handler().ServeHTTP(w, r)
+		if ok := strings.Contains(w.Body.String(), `"infcode":0`); ok != k.ok {
+			t.Errorf("%s: %s", k.name, w.Body)
+		}
+	}
+}
+
+func FuzzForm(f *testing.F) {
+	kind, body := form("data", `{"input":{"fsUploadIn":{}}}`, "file", "x")
+	f.Add(kind, body)
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		message, ok, err := joinForm(kind, body)
+		if ok && err == nil && len(message) == 0 {
+			t.Fatal("no message")
+		}
+	})
+}
