@@ -26,14 +26,14 @@ import (
 )
 
 func serveCommand(s *streams) *cobra.Command {
-	var path, listen, profile string
+	var path, listen, profile, name string
 	var stats bool
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "启动网关 / Start the gateway",
 		Long: `启动网关并提供 HIS 接口。按 Ctrl-C 时先办完手上的请求再退出; 任何时候断电或被强制结束也不会
 丢失或重复结算: 重启后自动核实未决的交易。`,
-		Example: "  yiqiao serve --config mysite",
+		Example: "  yiqiao serve --config mysite\n  yiqiao serve --config mysite2 --name gateway-2   # 另一台, 同一 PostgreSQL",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g, err := loadGateway(path)
@@ -42,6 +42,9 @@ func serveCommand(s *streams) *cobra.Command {
 			}
 			if listen != "" {
 				g.Listen = listen
+			}
+			if name != "" {
+				g.Name = name
 			}
 			tuneCollector()
 			srv, err := newServer(cmd.Context(), g, s.err, systemClock{})
@@ -64,6 +67,7 @@ func serveCommand(s *streams) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	c.Flags().StringVar(&name, "name", "", "本网关在共用交易日志的各网关中的名字 / what this gateway is called among those on one journal")
 	c.Flags().StringVar(&profile, "cpuprofile", "", "把 CPU 采样写入文件 / write a CPU profile")
 	c.Flags().BoolVar(&stats, "stats", false, "退出时打印落盘与内存统计 / print journal and memory figures at the end")
 	c.Flags().StringVar(&listen, "listen", "", "覆盖配置中的地址 / listen here instead")
@@ -133,7 +137,12 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, err
 	}
 	srv.closers = append(srv.closers, func() { _ = queue.Close() })
+	name, err := g.processName()
+	if err != nil {
+		return nil, err
+	}
 	srv.desk, err = flow.New(flow.Options{
+		Name:         name,
 		Queue:        queue,
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
@@ -143,6 +152,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
+	log.Info("gateway", "name", name, "version", version)
 	if err := srv.desk.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
 	}
@@ -202,8 +212,11 @@ func (srv *server) run(ctx context.Context) error {
 	}
 	_ = srv.http.Close()
 	stop()
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, http.ErrServerClosed), errors.Is(err, context.Canceled):
 		return nil
+	case errors.Is(err, gateway.ErrStale):
+		return fmt.Errorf("另一个网关以同一名字启动, 本网关退出; 请给各网关不同的 name / %w", err)
 	}
 	return err
 }

@@ -22,6 +22,7 @@ import (
 type gatewaySettings struct {
 	Listen       string                    `yaml:"listen"` // address of the HIS interface
 	Data         string                    `yaml:"data"`   // folder of the journal
+	Name         string                    `yaml:"name"`   // of this gateway among those on one journal; default: made once, kept in data
 	Provider     string                    `yaml:"crypto_provider"`
 	Log          logSettings               `yaml:"log"`
 	Journal      journalSettings           `yaml:"journal"`
@@ -154,6 +155,7 @@ type timingSettings struct {
 	UploadTries   int             `yaml:"upload_tries"`
 	UploadSweep   config.Duration `yaml:"upload_sweep"`
 	Poll          config.Duration `yaml:"poll"`
+	Lease         config.Duration `yaml:"lease"`
 }
 
 // places finds the secrets the configuration names.
@@ -230,6 +232,9 @@ func (s *gatewaySettings) check() error {
 	}
 	if s.Journal.Sync != "" && s.Journal.Sync != "full" && s.Journal.Sync != "off" {
 		bad("journal.sync must be full or off")
+	}
+	if s.Name != "" && checkName(s.Name) != nil {
+		bad("name: letters, digits and - _ . only, at most 64")
 	}
 	faults = append(faults, s.Journal.faults()...)
 	faults = append(faults, s.Keys.faults()...)

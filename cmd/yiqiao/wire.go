@@ -297,7 +297,7 @@ func (s *gatewaySettings) timing() flow.Timing {
 	}
 	return flow.Timing{Limits: limits, SettleGrace: time.Duration(t.SettleGrace), AskEvery: time.Duration(t.AskEvery), AskMost: time.Duration(t.AskMost), AskTries: t.AskTries,
 		CredentialTTL: time.Duration(t.CredentialTTL), UploadRetry: time.Duration(t.UploadRetry), UploadMost: time.Duration(t.UploadMost),
-		UploadTries: t.UploadTries, UploadSweep: time.Duration(t.UploadSweep), Poll: time.Duration(t.Poll)}
+		UploadTries: t.UploadTries, UploadSweep: time.Duration(t.UploadSweep), Poll: time.Duration(t.Poll), Lease: time.Duration(t.Lease)}
 }
 
 // checkGateway does everything start-up does, short of opening the database and listening.

@@ -40,9 +40,13 @@ type Options struct {
 	// round, which is simple and slow.
 	Queue gateway.Queue
 	Log   *slog.Logger // nil: nothing is logged. Bodies never are.
-	// Workers bounds how many unknown records and how many queued uploads are worked on at once;
-	// default 8. With 1 everything is done in turn.
+	// Workers bounds how many unknown records and, without a Queue, queued uploads are worked on at
+	// once; default 16. With 1 everything is done in turn.
 	Workers int
+	// Name is what this process is called on a journal that others work on at the same time; no two
+	// running ones may have the same, and one that is started again should keep it. "": nobody else
+	// works on the journal. See gateway.Holders.
+	Name string
 }
 
 // Timing holds the times of the flow. A zero member means its default.
@@ -58,6 +62,7 @@ type Timing struct {
 	UploadTries   int                             // default 60: tries without a usable answer before an upload is parked
 	UploadSweep   time.Duration                   // default 15 min: how often the journal is searched for uploads a busy queue forgot
 	Poll          time.Duration                   // default 1 s: how often Run looks for work
+	Lease         time.Duration                   // default 15 s: others take over from a process that has said nothing for so long
 }
 
 func (t Timing) filled() Timing {
@@ -78,6 +83,7 @@ func (t Timing) filled() Timing {
 		{&t.SettleGrace, time.Minute}, {&t.AskEvery, 5 * time.Second}, {&t.AskMost, 10 * time.Minute},
 		{&t.CredentialTTL, 30 * time.Minute}, {&t.UploadRetry, 5 * time.Second},
 		{&t.UploadMost, 10 * time.Minute}, {&t.UploadSweep, 15 * time.Minute}, {&t.Poll, time.Second},
+		{&t.Lease, 15 * time.Second},
 	} {
 		if *x.d <= 0 {
 			*x.d = x.v
@@ -112,7 +118,8 @@ type Desk struct {
 	signs  signs
 	bills  locks
 	creds  credentials
-	busy   busy // records this process is working on
+	held   *holding // nil without a name
+	busy   busy     // records this process is working on
 	relay  relay
 	orders orders // of people, about uploads
 
@@ -123,6 +130,7 @@ type Desk struct {
 	late  []lateEvent               // what could not be written after sending
 	looks map[ident.MsgID]time.Time // when to look at an unknown record again
 	still gateway.OpenCount         // see count
+	back  []ident.MsgID             // claims to be given back
 }
 
 var _ gateway.Desk = (*Desk)(nil)
@@ -145,7 +153,11 @@ func New(o Options) (*Desk, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	if d.opt.Workers <= 0 {
-		d.opt.Workers = 8
+		d.opt.Workers = 16
+	}
+	if o.Name != "" {
+		d.held = &holding{Journal: o.Journal, name: o.Name}
+		d.opt.Journal = d.held
 	}
 	d.slot = make(chan struct{}, d.opt.Workers)
 	d.relay.fresh = make(chan gateway.Ref, relayRoom)

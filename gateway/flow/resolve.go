@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"yiqiao/gateway"
@@ -23,46 +24,56 @@ func areaOf(rec gateway.Record) string {
 	return text(top[areaMember])
 }
 
-// resolve starts the next step for every unknown record whose time has come.
+// resolve takes the next step for every unknown record whose time has come, as many at once as there
+// are workers. It returns when the last has been started.
 func (d *Desk) resolve(ctx context.Context) error {
-	recs, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateUnknown, gateway.StateParked}})
+	d.giveBack(ctx)
+	recs, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateUnknown, gateway.StateParked}, Direct: true, Brief: true})
+	if err != nil {
+		return err
+	}
+	aside, err := d.listAll(ctx, gateway.Query{States: []gateway.State{gateway.StateParked}, Queued: true, Brief: true})
 	if err != nil {
 		return err
 	}
 	now := d.opt.Clock.Now()
 	d.forgetLooks(recs)
-	d.count(recs)
+	d.count(recs, aside)
+	var due []ident.MsgID
 	for _, rec := range recs {
-		if len(rec.Wire) > 0 || now.Before(d.lookAt(rec.ID)) {
-			continue
+		if !now.Before(d.lookAt(rec.ID)) && !d.busy.has(rec.ID) {
+			due = append(due, rec.ID)
 		}
-		d.start(ctx, rec.ID, func(ctx context.Context) {
-			after, err := d.pursue(ctx, rec, false)
-			if err != nil {
-				d.log.Error("resolving stopped", "msgid", string(rec.ID), "err", err.Error())
-			} else if after.State != rec.State {
-				d.answerLate(ctx, after)
-				d.log.Info("resolved", "infno", string(rec.Infno), "msgid", string(rec.ID), "state", string(after.State))
+	}
+	for some := range slices.Chunk(due, 4*d.opt.Workers) {
+		taken, err := d.claim(ctx, some)
+		if err != nil {
+			return err
+		}
+		for i, id := range taken {
+			if !d.startWhenFree(ctx, id, d.resolveOne) {
+				d.release(context.WithoutCancel(ctx), taken[i:]...)
+				return nil // ctx has ended
 			}
-		})
+		}
+		d.giveBack(ctx)
 	}
 	return nil
 }
 
-// count keeps how many there are; recs are all that are unknown or parked.
-func (d *Desk) count(recs []gateway.Record) {
+// count keeps how many there are: all real-time ones that are unknown or parked, and the uploads that
+// are parked. Other uploads will be sent again, or are on their way.
+func (d *Desk) count(recs, aside []gateway.Record) {
 	var n gateway.OpenCount
+	n.Uploads = len(aside)
 	for _, rec := range recs {
-		switch {
-		case rec.State == gateway.StateParked && len(rec.Wire) > 0:
-			n.Uploads++
-		case rec.State == gateway.StateParked:
+		if rec.State == gateway.StateParked {
 			n.Parked++
-		case len(rec.Wire) > 0:
-			continue // it will be sent again, or is on its way
-		default:
+		} else {
 			n.Unknown++
 		}
+	}
+	for _, rec := range slices.Concat(recs, aside) {
 		if n.Oldest.IsZero() || rec.CreatedAt.Before(n.Oldest) {
 			n.Oldest = rec.CreatedAt
 		}
@@ -79,6 +90,52 @@ func (d *Desk) Open() gateway.OpenCount {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.still
+}
+
+// resolveOne takes the next steps for one record that was claimed.
+func (d *Desk) resolveOne(ctx context.Context, id ident.MsgID) {
+	var after gateway.Record
+	defer func() {
+		if !after.State.Final() {
+			d.mu.Lock()
+			d.back = append(d.back, id)
+			d.mu.Unlock()
+		}
+	}()
+	rec, err := d.opt.Journal.Record(ctx, id)
+	if err == nil {
+		after, err = d.pursue(ctx, rec, false)
+	}
+	switch {
+	case err != nil:
+		d.log.Error("resolving stopped", "msgid", string(id), "err", err.Error())
+	case after.State != rec.State:
+		d.answerLate(ctx, after)
+		d.log.Info("resolved", "infno", string(rec.Infno), "msgid", string(rec.ID), "state", string(after.State))
+	}
+}
+
+// giveBack gives back the claims on what was worked on and is not at an end, many in one write.
+func (d *Desk) giveBack(ctx context.Context) {
+	d.mu.Lock()
+	back := d.back
+	d.back = nil
+	d.mu.Unlock()
+	var free, kept []ident.MsgID
+	for _, id := range back {
+		if d.busy.claim(id) {
+			free = append(free, id)
+		} else {
+			kept = append(kept, id) // worked on just now
+		}
+	}
+	d.release(ctx, free...)
+	for _, id := range free {
+		d.busy.free(id)
+	}
+	d.mu.Lock()
+	d.back = append(d.back, kept...)
+	d.mu.Unlock()
 }
 
 func (d *Desk) lookAt(id ident.MsgID) time.Time {
@@ -110,7 +167,8 @@ func (d *Desk) forgetLooks(unknown []gateway.Record) {
 }
 
 // attend looks after a pending record while a caller waits: at most one question is asked, and only
-// when the last one is some time ago. A record that another process is sending is in progress.
+// when the last one is some time ago. A record that another process is sending is in progress, and
+// one that another is resolving stays as it is.
 func (d *Desk) attend(ctx context.Context, rec gateway.Record, eager bool) (gateway.Record, error) {
 	if !d.busy.claim(rec.ID) {
 		return rec, nil
@@ -120,11 +178,22 @@ func (d *Desk) attend(ctx context.Context, rec gateway.Record, eager bool) (gate
 	if err != nil {
 		return rec, storage("flow.attend", err)
 	}
-	if rec.State == gateway.StateSent {
-		tx, ok := d.opt.Catalog.Lookup(rec.Infno)
-		if ok && d.opt.Clock.Now().Before(d.timing.settled(tx.Limit, rec.UpdatedAt)) {
+	if life := d.life(); rec.State == gateway.StateSent && (life == "" || rec.Holder == life || rec.Holder == "") &&
+		d.opt.Clock.Now().Before(d.settledAt(rec)) {
+		return rec, inProgress("flow.attend", refOf(rec.ID))
+	}
+	if !rec.State.Final() {
+		switch ok, err := d.claimOne(ctx, rec.ID); {
+		case err != nil:
+			return rec, storage("flow.attend", err)
+		case !ok && rec.State == gateway.StateSent:
 			return rec, inProgress("flow.attend", refOf(rec.ID))
+		case !ok:
+			return rec, nil
 		}
+		defer d.release(ctx, rec.ID)
+	}
+	if rec.State == gateway.StateSent {
 		if err := d.crashed(ctx, rec); err != nil {
 			return rec, storage("flow.attend", err)
 		}

@@ -173,7 +173,10 @@ func (d *Desk) conclude(ctx context.Context, j job, rec gateway.Record, e gatewa
 	if j.answer != nil {
 		answer = j.answer
 	}
-	after, err := d.add(ctx, rec, e, answer)
+	after, err := d.addFirst(ctx, rec, e, answer)
+	if errors.Is(err, gateway.ErrStale) { // it was taken for lost meanwhile
+		after, err = d.endLate(ctx, rec.ID, e, answer)
+	}
 	if err != nil && !errors.Is(err, errMoved) {
 		d.log.Error("outcome not written", "msgid", string(rec.ID), "err", err.Error())
 		d.later(rec.ID, e, answer)
@@ -195,26 +198,32 @@ var errMoved = errors.New("flow: record has moved on")
 // the record returned is as it stands now.
 func (d *Desk) add(ctx context.Context, rec gateway.Record, e gateway.Event, answer func(gateway.Record) *gateway.Answer) (gateway.Record, error) {
 	for try := 0; try < 8; try++ {
-		next := rec
-		if next.Apply(e) != nil {
-			return rec, errMoved
-		}
-		entry := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}, Class: d.class(rec)}
-		if answer != nil {
-			entry.Answer = answer(next)
-		}
-		_, err := d.opt.Journal.Write(ctx, entry)
-		if err == nil {
-			return next, nil
-		}
+		next, err := d.addFirst(ctx, rec, e, answer)
 		if !errors.Is(err, gateway.ErrStale) {
-			return rec, err
+			return next, err
 		}
 		if rec, err = d.opt.Journal.Record(ctx, rec.ID); err != nil {
 			return rec, err
 		}
 	}
 	return rec, gateway.ErrStale
+}
+
+// addFirst is add for who must be the first to write since the record was read: ErrStale when
+// somebody else was, or has taken the record over.
+func (d *Desk) addFirst(ctx context.Context, rec gateway.Record, e gateway.Event, answer func(gateway.Record) *gateway.Answer) (gateway.Record, error) {
+	next := rec
+	if next.Apply(e) != nil {
+		return rec, errMoved
+	}
+	entry := gateway.Entry{Append: &gateway.Append{ID: rec.ID, Version: rec.Version, Event: e}, Class: d.class(rec)}
+	if answer != nil {
+		entry.Answer = answer(next)
+	}
+	if _, err := d.opt.Journal.Write(ctx, entry); err != nil {
+		return rec, err
+	}
+	return next, nil
 }
 
 // judge turns a reply into the event it is.

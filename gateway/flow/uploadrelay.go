@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 )
 
 // relay is what the Desk knows of bringing uploads to the queue. It may forget anything: what is
@@ -187,7 +188,7 @@ func (d *Desk) dispatch(ctx context.Context) error {
 	now := d.opt.Clock.Now()
 	return d.eachHead(ctx, func(rec gateway.Record) error {
 		if !now.Before(d.uploadDue(rec)) {
-			d.start(ctx, rec.ID, func(ctx context.Context) { d.deliver(ctx, rec.ID) })
+			d.start(ctx, rec.ID, func(ctx context.Context, id ident.MsgID) { d.deliver(ctx, id) })
 		}
 		return nil
 	})

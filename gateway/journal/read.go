@@ -302,6 +302,9 @@ func (j *Journal) condition(q gateway.Query, after int64) (string, []any, error)
 	if q.Queued {
 		parts = append(parts, "r.queued = 1")
 	}
+	if q.Direct {
+		parts = append(parts, "r.queued = 0")
+	}
 	if q.Visit != "" {
 		add("r.visit =", q.Visit)
 	}

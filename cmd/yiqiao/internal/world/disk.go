@@ -153,7 +153,7 @@ func (d *disk) List(ctx context.Context, q gateway.Query) ([]gateway.Record, err
 			return w.mem.List(ctx, q)
 		}
 	}
-	if len(q.States) == 0 || !reflect.DeepEqual(q, gateway.Query{States: q.States, Queued: q.Queued, Brief: q.Brief, Limit: q.Limit}) {
+	if len(q.States) == 0 || !reflect.DeepEqual(q, gateway.Query{States: q.States, Queued: q.Queued, Direct: q.Direct, Brief: q.Brief, Limit: q.Limit}) {
 		return w.mem.List(ctx, q)
 	}
 	return w.listOpen(ctx, q)
@@ -218,7 +218,7 @@ func (w *World) listOpen(ctx context.Context, q gateway.Query) ([]gateway.Record
 			continue
 		}
 		keep = append(keep, id)
-		if q.Queued && len(r.Wire) == 0 {
+		if q.Queued && len(r.Wire) == 0 || q.Direct && len(r.Wire) > 0 {
 			continue
 		}
 		for _, s := range q.States {
