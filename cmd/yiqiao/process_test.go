@@ -146,6 +146,12 @@ func (s *site) start(sub string, env []string, n int) started {
 	return s.startCommand(cmd, n)
 }
 
+// startAt is start with a configuration file of its own.
+func (s *site) startAt(sub, config string, n int) started {
+	s.t.Helper()
+	return s.startCommand(exec.Command(s.bin, sub, "--config", config), n)
+}
+
 func (s *site) startCommand(cmd *exec.Cmd, n int) started {
 	s.t.Helper()
 	p := &process{cmd: cmd, done: make(chan error, 1), log: &lockedBuffer{}}
