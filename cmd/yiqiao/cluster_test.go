@@ -374,7 +374,9 @@ func (c *cluster) caught(name string, infno ident.Infno) {
 func (c *cluster) takenOver(name string, sent []gateway.Record) {
 	c.t.Helper()
 	began := time.Now()
-	defer func() { c.t.Logf("%d of %s taken over in %s", len(sent), name, time.Since(began).Round(time.Millisecond)) }()
+	defer func() {
+		c.t.Logf("%d of %s taken over in %s", len(sent), name, time.Since(began).Round(time.Millisecond))
+	}()
 	c.eventually("what "+name+" sent is taken over", func() bool {
 		for _, r := range sent {
 			if now, err := c.journal.Record(c.t.Context(), r.ID); err != nil || !now.State.Final() {
