@@ -135,7 +135,11 @@ func (d *Desk) sweep(ctx context.Context) error {
 		if life != "" && rec.Holder != life || d.busy.has(rec.ID) || now.Before(d.settledAt(rec)) {
 			continue
 		}
-		if err := d.crashed(ctx, rec); err != nil {
+		whole, err := d.opt.Journal.Record(ctx, rec.ID)
+		if err != nil {
+			return err
+		}
+		if err := d.crashed(ctx, whole); err != nil {
 			return err
 		}
 	}
