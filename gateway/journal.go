@@ -34,10 +34,11 @@ const (
 	ClassSettlement Class = "settlement" // money: bills, stays, whatever is neither of the others
 	ClassQuery      Class = "query"      // what only asks
 	ClassUpload     Class = "upload"     // queued uploads
+	ClassInvoice    Class = "invoice"    // electronic invoices
 )
 
 // Classes lists them.
-func Classes() []Class { return []Class{ClassSettlement, ClassQuery, ClassUpload} }
+func Classes() []Class { return []Class{ClassSettlement, ClassQuery, ClassUpload, ClassInvoice} }
 
 // Mark is a number by which a record is to be found again. The journal keeps a keyed digest of it,
 // never the number.

@@ -275,7 +275,8 @@ func journalShowCommand(s *streams) *cobra.Command {
 			if errors.Is(err, gateway.ErrNotFound) {
 				return fmt.Errorf("没有 %s / not found", args[0])
 			}
-			if err != nil && !errors.Is(err, gateway.ErrExpired) {
+			expired := errors.Is(err, gateway.ErrExpired)
+			if err != nil && !expired {
 				return err
 			}
 			views := make([]shown, 0, len(recs))
@@ -286,7 +287,7 @@ func journalShowCommand(s *streams) *cobra.Command {
 					return err
 				}
 				v := show(cat, r, ev)
-				v.Expired = gone
+				v.Expired = gone || expired && len(r.Input) == 0
 				views = append(views, v)
 			}
 			if asJSON {

@@ -17,6 +17,8 @@ import (
 
 	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
+	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 )
 
 // tell runs a command that must succeed and gives what it printed.
@@ -290,5 +292,124 @@ func TestADeviceCanBePluggedIn(t *testing.T) {
 	}
 	if data, _, err := theirs.Open(sealed.Body); err != nil || !bytes.Contains(data, []byte("9001")) || signed != before+1 {
 		t.Errorf("%s %v, signed %d times", data, err, signed-before)
+	}
+}
+
+// A journal's whole life under keys that change: rotated, wrapped anew, the old one dropped, one
+// lost, its bodies expired.
+func TestJournalKeyRotation(t *testing.T) {
+	dir := sealedSite(t)
+	with := []string{"--file", filepath.Join(dir, "secrets", "keys.sealed"), "--passphrase-file", filepath.Join(dir, "pass")}
+	ctx := context.Background()
+	open := func() opened {
+		t.Helper()
+		g, err := loadGateway(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := provider("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := g.openJournal(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	at := time.Date(2020, 1, 10, 12, 0, 0, 0, gateway.China)
+	put := func(id string, person string) {
+		t.Helper()
+		j := open()
+		defer j.close()
+		r := gateway.Record{ID: ident.MsgID(id), Institution: simHospital, Infno: "1101", Step: "1101", Attempt: 1, CreatedAt: at, State: gateway.StateSent,
+			Input: []byte(`{"data":{"psn_name":"测试甲"}}`), Marks: []gateway.Mark{{Kind: gateway.MarkPerson, Number: person}}}
+		e := gateway.Event{Kind: gateway.EventDone, At: at, Data: []byte(`{"baseinfo":{"psn_no":"` + person + `"}}`)}
+		if _, err := j.Write(ctx, gateway.Entry{Record: &r, Class: gateway.ClassQuery}, gateway.Entry{Append: &gateway.Append{ID: r.ID, Version: 1, Event: e}, Class: gateway.ClassQuery}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := "H44010000001202001101200000001", "H44010000001202001101200000002"
+	put(first, "P-1")
+	tell(t, "", append([]string{"keys", "rotate", "journal"}, with...)...)
+	put(second, "P-2")
+	var n struct{ Done, There int }
+	if err := json.Unmarshal([]byte(tell(t, "", "keys", "rewrap", "--config", dir, "--json")), &n); err != nil || n.Done != 2 {
+		t.Errorf("%+v %v", n, err)
+	}
+	tell(t, "", append([]string{"keys", "rotate", "journal", "--drop", "1"}, with...)...)
+	for _, id := range []string{first, second} {
+		if out := tell(t, "", "journal", "show", id, "--config", dir); !strings.Contains(out, "测***") && !strings.Contains(out, "psn_name") {
+			t.Error(out)
+		}
+	}
+	if out := tell(t, "", "journal", "list", "--person", "p-2", "--config", dir); !strings.Contains(out, second) || strings.Contains(out, first) {
+		t.Error(out)
+	}
+	// A key that is lost is said to be lost, with its id, and nothing is written.
+	tell(t, "", append([]string{"keys", "rotate", "journal"}, with...)...)
+	tell(t, "", append([]string{"keys", "rotate", "journal", "--drop", "2"}, with...)...)
+	for _, args := range [][]string{{"journal", "list"}, {"keys", "rewrap"}, {"keys", "expire"}} {
+		if code, _, errs := yiqiao(t, "", append(args, "--config", dir)...); code != exitFail || !strings.Contains(errs, "journal.old_keys") {
+			t.Errorf("%v: %d %s", args, code, errs)
+		}
+	}
+}
+
+func TestExpireCommand(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	tell(t, "", "init", dir)
+	path := filepath.Join(dir, "yiqiao.yaml")
+	text := readText(t, path)
+	retention := func(s string) {
+		write(t, path, strings.Replace(text, "  sync: full", "  sync: full\n  retention: "+s, 1)+"\n")
+	}
+	for _, bad := range []string{"{query: 29}", "{queries: 400}", "{query: -1}", "{query: long}"} {
+		retention(bad)
+		if code, _, errs := yiqiao(t, "", "config", "check", "--config", dir); code != exitFail || !strings.Contains(errs, "retention") && !strings.Contains(errs, "long") {
+			t.Errorf("%s: %d %s", bad, code, errs)
+		}
+	}
+	retention("{query: 365}")
+	g, err := loadGateway(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := provider("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	j, err := g.openJournal(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2020, 1, 10, 12, 0, 0, 0, gateway.China)
+	msgid, err := j.NextMsgID(ctx, simHospital, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := string(msgid)
+	r := gateway.Record{ID: msgid, Institution: simHospital, Infno: "1101", Step: "1101", Attempt: 1, CreatedAt: at, State: gateway.StateSent, Input: []byte(`{"a":"b"}`)}
+	if _, err := j.Write(ctx, gateway.Entry{Record: &r, Class: gateway.ClassQuery},
+		gateway.Entry{Append: &gateway.Append{ID: r.ID, Version: 1, Event: gateway.Event{Kind: gateway.EventRefused, At: at}}}); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	if out := tell(t, "", "keys", "expire", "--dry-run", "--config", dir); !strings.Contains(out, "将销毁 1 个") || !strings.Contains(out, "2020-01-10") {
+		t.Error(out)
+	}
+	if out := tell(t, "", "journal", "show", id, "--config", dir); strings.Contains(out, "销毁") {
+		t.Error(out)
+	}
+	if out := tell(t, "", "keys", "expire", "--config", dir); !strings.Contains(out, "已销毁 1 个") {
+		t.Error(out)
+	}
+	if out := tell(t, "", "journal", "show", id, "--config", dir); !strings.Contains(out, "已销毁") || !strings.Contains(out, "被拒绝") {
+		t.Error(out)
+	}
+	tell(t, "", "journal", "fsck", "--config", dir)
+	if out := tell(t, "", "keys", "expire", "--config", dir); !strings.Contains(out, "已销毁 0 个") {
+		t.Error(out)
 	}
 }

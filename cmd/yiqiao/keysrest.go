@@ -54,7 +54,7 @@ func keysExpireCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "expire",
 		Short: "销毁超过保存期限的数据密钥, 报文从此无法恢复 / Destroy data keys past their retention",
-		Long: `保存期限在 journal.retention 中按类配置 (天): settlement 结算, query 查询, upload 上传;
+		Long: `保存期限在 journal.retention 中按类配置 (天): settlement 结算, query 查询, upload 上传, invoice 电子票据;
 未配置的类永久保存。销毁的是密钥: 该机构该日该类的报文内容从此无法恢复, 备份中的也一样
 (备份中的密钥由当时的主密钥包裹, 更换并销毁主密钥后才彻底失效)。
 交易记录、状态、时间、摘要和审计不受影响; 有未结束交易的机构和日期跳过。`,

@@ -388,7 +388,7 @@ func TestOlderJournal(t *testing.T) {
 		if got, err := v.Expire(bg, old, map[gateway.Class]int{gateway.ClassQuery: 30, gateway.ClassUpload: 30}, false); err != nil || len(got) != 0 {
 			t.Errorf("%+v %v", got, err)
 		}
-		if got, err := v.Expire(bg, old, map[gateway.Class]int{gateway.ClassQuery: 30, gateway.ClassUpload: 30, gateway.ClassSettlement: 60}, false); err != nil || len(got) != 2 {
+		if got, err := v.Expire(bg, old, map[gateway.Class]int{gateway.ClassQuery: 30, gateway.ClassUpload: 30, gateway.ClassInvoice: 30, gateway.ClassSettlement: 60}, false); err != nil || len(got) != 2 {
 			t.Errorf("%+v %v", got, err)
 		}
 		if _, err := j.Request(bg, gateway.RequestKey{System: "his", ID: "r-1"}); !errors.Is(err, gateway.ErrExpired) {
@@ -416,7 +416,7 @@ func TestOlderJournal(t *testing.T) {
 		look(t, j, 3)
 		settled()
 		look(t, j, 4)
-		if got, err := v.Expire(bg, testNow.AddDate(0, 0, 50), map[gateway.Class]int{gateway.ClassQuery: 30, gateway.ClassUpload: 30, gateway.ClassSettlement: 60}, true); err != nil || len(got) != 0 {
+		if got, err := v.Expire(bg, testNow.AddDate(0, 0, 50), map[gateway.Class]int{gateway.ClassQuery: 30, gateway.ClassUpload: 30, gateway.ClassInvoice: 30, gateway.ClassSettlement: 60}, true); err != nil || len(got) != 0 {
 			t.Errorf("an imported master expires early: %+v %v", got, err)
 		}
 	})
@@ -438,5 +438,28 @@ func TestNoKeyNoBody(t *testing.T) {
 	}
 	if n := column(t, j, `SELECT id FROM data_key WHERE purpose = 'body'`); len(n) != 0 {
 		t.Error("a key of nothing")
+	}
+}
+
+func TestDrawer(t *testing.T) {
+	j, v := under(t, filepath.Join(t.TempDir(), "j.db"), testMaster)
+	defer shut(t, j)
+	day := time.Date(2020, 1, 10, 12, 0, 0, 0, gateway.China)
+	d := v.Drawer(gateway.ClassInvoice, func() time.Time { return day })
+	sealed, err := d.Seal(nil, "draft 1", []byte("invoice"))
+	if err != nil || bytes.Contains(sealed, []byte("invoice")) {
+		t.Fatal(err)
+	}
+	if got, err := d.Open("draft 1", sealed); err != nil || string(got) != "invoice" {
+		t.Error(err)
+	}
+	if _, err := d.Open("draft 2", sealed); err == nil {
+		t.Error("opens under another name")
+	}
+	if got, err := v.Expire(bg, day.AddDate(1, 0, 0), map[gateway.Class]int{gateway.ClassInvoice: 30}, false); err != nil || len(got) != 1 {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := d.Open("draft 1", sealed); !errors.Is(err, gateway.ErrExpired) {
+		t.Error(err)
 	}
 }
