@@ -1,0 +1,372 @@
+// Package bill turns what a patient was charged into an e-invoice: who it is for, what it is made of
+// and who paid. Which category and which way of paying has which code at the platform is a table of
+// the configuration; nothing here knows a platform. Sums are computed in fen and a draft that does
+// not add up is never given.
+package bill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/codes"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/money"
+	"yiqiao/schemas/strictjson"
+)
+
+// Charged is what a patient was charged, as it stands now.
+type Charged struct {
+	Subject     string
+	Institution ident.Institution
+	System      string // the HIS system it belongs to
+	Revision    string // names the settlement in force; "" when none is
+	Moving      bool   // something is under way: nothing can be said yet
+	Kind        gateway.InvoiceKind
+	Total       money.Fen
+	Money       gateway.InvoiceMoney
+	Rows        []Row
+	Payer       gateway.InvoicePayer
+	Visit       gateway.InvoiceVisit
+	Patient     string // what orders the patient's bills
+	Others      []gateway.InvoiceOther
+	Vouchers    []gateway.InvoiceVoucher
+}
+
+// Row is one charged item. Category is med_chrgitm_type.
+type Row struct {
+	ID, Code, Name, Category, Unit, Quantity, Price, Class string
+	Amount, Self                                           money.Fen
+}
+
+// Settlements reads settlements out of the gateway's own journal.
+type Settlements struct {
+	Desk    gateway.Desk
+	Ward    gateway.Ward // nil: no stays
+	Journal gateway.Journal
+}
+
+type object = map[string]any
+
+// caller is the system a settlement belongs to.
+func caller(b gateway.Bill) gateway.Caller {
+	return gateway.Caller{System: b.System, Institutions: []ident.Institution{b.Institution}}
+}
+
+// Charged tells what a settlement or stay was charged. The error is a *gateway.Error.
+func (s Settlements) Charged(ctx context.Context, id string) (Charged, error) {
+	b, err := s.Journal.Bill(ctx, id)
+	if err != nil {
+		code := gateway.CodeStorage
+		if errors.Is(err, gateway.ErrNotFound) {
+			code = gateway.CodeNotFound
+		}
+		return Charged{}, &gateway.Error{Code: code, Op: "einvoice.charged", Ref: id, Err: err}
+	}
+	recs, err := s.Journal.BillRecords(ctx, id)
+	if err != nil {
+		return Charged{}, &gateway.Error{Code: gateway.CodeStorage, Op: "einvoice.charged", Ref: id, Err: err}
+	}
+	c := Charged{Subject: id, Institution: b.Institution, System: b.System, Kind: gateway.KindOutpatient, Patient: id}
+	c.person(recs)
+	if strings.HasPrefix(id, "S") {
+		return c, s.stay(ctx, &c, b, recs)
+	}
+	return c, s.outpatient(ctx, &c, b, recs)
+}
+
+func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill, recs []gateway.Record) error {
+	now, err := s.Desk.Settlement(ctx, caller(b), b.ID)
+	if err != nil {
+		return err
+	}
+	switch now.State {
+	case gateway.BillSettled:
+		c.Revision = string(now.MsgID)
+	case gateway.BillSettling, gateway.BillRefunding, gateway.BillResettling:
+		c.Moving = true
+	}
+	if now.Unknown {
+		c.Moving = true
+	}
+	if c.Revision == "" || c.Moving {
+		return nil
+	}
+	var asked gateway.OpenSettlement
+	if err := json.Unmarshal(b.Body, &asked); err != nil || now.Amounts == nil {
+		return internal(b.ID, err)
+	}
+	c.Visit.Number, c.Visit.Department = asked.Visit.Number, asked.Visit.Department
+	c.Visit.Date, _, _ = strings.Cut(asked.Visit.Begin, " ")
+	if len(asked.Diagnoses) > 0 {
+		c.Visit.Disease = asked.Diagnoses[0].Name
+	}
+	gone := map[string]bool{}
+	for _, id := range now.RefundedRows {
+		gone[id] = true
+	}
+	judged := judgements(recs, "2204")
+	for _, f := range asked.Fees {
+		if gone[f.ID] {
+			continue
+		}
+		r := Row{ID: f.ID, Code: f.Code, Name: f.Name, Quantity: f.Quantity, Price: f.Price}
+		if r.Amount, err = money.Parse(f.Amount); err != nil {
+			return internal(b.ID, err)
+		}
+		c.Rows = append(c.Rows, judged.on(r))
+	}
+	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
+}
+
+func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs []gateway.Record) error {
+	c.Kind = gateway.KindStay
+	if s.Ward == nil {
+		return &gateway.Error{Code: gateway.CodeNotSupported, Op: "einvoice.charged", Ref: b.ID}
+	}
+	now, err := s.Ward.Stay(ctx, caller(b), b.ID)
+	if err != nil {
+		return err
+	}
+	switch now.State {
+	case gateway.StaySettled:
+		c.Revision = string(now.MsgID)
+	case gateway.StaySettling, gateway.StayRefunding:
+		c.Moving = true
+	}
+	// A stay may be discharged after it was settled: then its settlement stands as well.
+	if now.SettlementID != "" && now.MsgID != "" && !c.Moving {
+		c.Revision = string(now.MsgID)
+	}
+	if now.Unknown {
+		c.Moving = true
+	}
+	if c.Revision == "" || c.Moving {
+		return nil
+	}
+	var asked gateway.AdmitStay
+	if err := json.Unmarshal(b.Body, &asked); err != nil || now.Amounts == nil {
+		return internal(b.ID, err)
+	}
+	v := &c.Visit
+	v.Number, v.StayNo, v.RecordNo, v.Department, v.Bed = asked.Visit.Number, asked.Visit.Number, asked.Visit.RecordNo, asked.Visit.Department, asked.Visit.Bed
+	v.LeftFrom = v.Department
+	v.From, _, _ = strings.Cut(asked.Visit.Begin, " ")
+	v.To, _, _ = strings.Cut(now.SettledAt, " ")
+	if len(asked.Diagnoses) > 0 {
+		v.Disease = asked.Diagnoses[0].Name
+	}
+	for _, rec := range recs {
+		if base(rec) != "2402" || rec.State != gateway.StateDone {
+			continue
+		}
+		info := first(read(rec.Input), "dscginfo")
+		v.To, _, _ = strings.Cut(text(info["endtime"]), " ")
+		v.LeftFrom = gateway.Coded{Code: text(info["dscg_dept_codg"]), Name: text(info["dscg_dept_name"])}
+	}
+	v.Days = days(v.From, v.To)
+	if c.Rows, err = stayRows(recs); err != nil {
+		return internal(b.ID, err)
+	}
+	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
+}
+
+// stayRows are the rows at the centre: what was uploaded and not taken back. Rows that take back
+// others are set off against them by category.
+func stayRows(recs []gateway.Record) ([]Row, error) {
+	judged := judgements(recs, "2301")
+	gone := map[string]bool{}
+	var out []Row
+	for _, rec := range recs {
+		if rec.State != gateway.StateDone {
+			continue
+		}
+		switch base(rec) {
+		case "2302":
+			for _, r := range list(read(rec.Input), "data") {
+				gone[text(r["feedetl_sn"])] = true
+			}
+		case "2301":
+			in := read(rec.Input)
+			node := "feedetail"
+			for _, r := range list(in, node) {
+				id := text(r["feedetl_sn"])
+				amount, err := money.ParseReply(text(r["det_item_fee_sumamt"]))
+				if err != nil {
+					return nil, err
+				}
+				delete(gone, id) // handed in again after it was taken back
+				out = append(out, judged.on(Row{ID: id, Code: text(r["med_list_codg"]), Name: text(r["medins_list_name"]),
+					Quantity: text(r["cnt"]), Price: text(r["pric"]), Amount: amount}))
+			}
+		}
+	}
+	left := out[:0]
+	for _, r := range out {
+		if !gone[r.ID] && !gone["0000"] {
+			left = append(left, r)
+		}
+	}
+	return left, nil
+}
+
+// judgement is what the centre said of a row.
+type judgement struct {
+	category, class string
+	self            money.Fen
+}
+
+type judged map[string]judgement
+
+// judgements reads the replies to uploads of rows; a later one counts.
+func judgements(recs []gateway.Record, upload string) judged {
+	out := judged{}
+	for _, rec := range recs {
+		if base(rec) != upload || rec.State != gateway.StateDone {
+			continue
+		}
+		reply := read(rec.Output)
+		rows := list(reply, "result")
+		if len(rows) == 0 {
+			rows = list(reply, "")
+		}
+		for _, r := range rows {
+			j := judgement{category: text(r["med_chrgitm_type"]), class: text(r["chrgitm_lv"])}
+			for _, name := range []string{"fulamt_ownpay_amt", "overlmt_amt", "preselfpay_amt"} {
+				if f, err := money.ParseReply(text(r[name])); err == nil {
+					j.self += f
+				}
+			}
+			out[text(r["feedetl_sn"])] = j
+		}
+	}
+	return out
+}
+
+func (j judged) on(r Row) Row {
+	said := j[r.ID]
+	r.Category, r.Class, r.Self = said.category, said.class, said.self
+	if r.Name == "" {
+		r.Name = r.Code
+	}
+	return r
+}
+
+// person takes who the patient is from the reply that named him.
+func (c *Charged) person(recs []gateway.Record) {
+	for _, rec := range recs {
+		if base(rec) != "1101" || rec.State != gateway.StateDone {
+			continue
+		}
+		info := first(read(rec.Output), "baseinfo")
+		c.Payer.Name, c.Payer.IDCard, c.Payer.Age = text(info["psn_name"]), text(info["certno"]), age(text(info["age"]))
+		c.Payer.Sex = text(info["gend"])
+		c.Visit.InsuredNo = text(info["psn_no"])
+		if p := text(info["psn_no"]); p != "" {
+			c.Patient, c.Visit.PatientID = p, p
+		}
+	}
+}
+
+// age is a number of years without decimals.
+func age(s string) string {
+	whole, _, _ := strings.Cut(s, ".")
+	return whole
+}
+
+// amounts says who pays what.
+func (c *Charged) amounts(id string, a *gateway.Amounts, insutype string, funds []gateway.FundPart) error {
+	var total, fund, account, cash, hospital, own, over, person, deduct, balance money.Fen
+	for _, x := range []struct {
+		into *money.Fen
+		text string
+	}{{&total, a.Total}, {&fund, a.Fund}, {&account, a.Account}, {&cash, a.Cash}, {&hospital, a.Hospital}, {&own, a.OwnPay},
+		{&over, a.OverLmt}, {&person, a.Person}, {&deduct, a.Deduct}, {&balance, a.Balance}} {
+		if x.text == "" {
+			continue
+		}
+		f, err := money.Parse(x.text)
+		if err != nil {
+			return internal(id, err)
+		}
+		*x.into = f
+	}
+	if total == fund+cash+hospital && account > 0 { // the region counts the account among the funds
+		fund -= account
+	}
+	c.Total = total
+	c.Money = gateway.InvoiceMoney{Account: account, Fund: fund, Cash: cash, Discount: hospital, OwnPay: own + over,
+		SelfShare: deduct, SelfPay: max(person-own-over, 0), Balance: balance}
+	c.Visit.Insurance = gateway.Coded{Code: insutype, Name: insutype}
+	if t, err := codes.Default(); err == nil {
+		if label, ok := t.Label("insutype", insutype); ok {
+			c.Visit.Insurance.Name = label
+		}
+	}
+	for _, f := range funds {
+		c.Others = append(c.Others, gateway.InvoiceOther{No: f.Type, Name: f.Name, Value: f.Amount})
+	}
+	return nil
+}
+
+func internal(id string, err error) error {
+	if err == nil {
+		err = errors.New("a settled bill without amounts")
+	}
+	return &gateway.Error{Code: gateway.CodeInternal, Op: "einvoice.charged", Ref: id, Err: fmt.Errorf("charged: %w", err)}
+}
+
+// base is a step's kind: "2204" of "2204#1.2".
+func base(rec gateway.Record) string {
+	s, _, _ := strings.Cut(rec.Step, "#")
+	s, _, _ = strings.Cut(s, ".")
+	s, _, _ = strings.Cut(s, ":")
+	return s
+}
+
+func read(b []byte) any {
+	v, err := strictjson.Decode(b, strictjson.Reply())
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strings.TrimSpace(v)
+	case json.Number:
+		return string(v)
+	}
+	return ""
+}
+
+// list is the objects of a node: an array of them, or a single one.
+func list(v any, node string) (out []object) {
+	if node != "" {
+		o, _ := v.(object)
+		v = o[node]
+	}
+	switch v := v.(type) {
+	case object:
+		return []object{v}
+	case []any:
+		for _, x := range v {
+			if o, ok := x.(object); ok {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+func first(v any, node string) object {
+	if l := list(v, node); len(l) > 0 {
+		return l[0]
+	}
+	return nil
+}
