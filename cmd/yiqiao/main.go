@@ -107,5 +107,6 @@ Yiqiao stands between a hospital information system and the national medical-ins
 		validateCommand(s), describeCommand(s), keysCommand(s), configCommand(s), journalCommand(s),
 		versionCommand(s), doctorCommand(s), reconcileCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s),
 	)
+	root.AddCommand(mapCommand(s))
 	return root
 }

@@ -82,6 +82,7 @@ type server struct {
 	desk     *flow.Desk
 	beside   []func(context.Context) error // what runs beside the desk; see besides
 	troubles []func() string               // what they say fails, "" when nothing does
+	hl7      []*hl7Listener
 	refused  *refusals
 	ln       net.Listener
 	http     *http.Server
@@ -157,6 +158,9 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
 	}
 	if err = srv.besides(g, clock); err != nil {
+		return nil, err
+	}
+	if err = srv.openMapped(g, clock); err != nil {
 		return nil, err
 	}
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}

@@ -29,6 +29,7 @@ type gatewaySettings struct {
 	Institutions []institutionSettings     `yaml:"institutions"`
 	Centres      map[string]centreSettings `yaml:"centres"`
 	HIS          []hisSettings             `yaml:"his"`
+	HL7          []hl7Settings             `yaml:"hl7"` // listeners of mapped HL7 messages
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
@@ -280,6 +281,7 @@ func (s *gatewaySettings) check() error {
 			bad("centres.%s.url is missing", name)
 		}
 	}
+	faults = append(faults, s.checkHL7(known)...)
 	if err := s.checkQueue(); err != nil {
 		bad("%v", err)
 	}

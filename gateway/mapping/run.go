@@ -290,7 +290,7 @@ func (r *run) value(u *rule, scope any) (any, bool) {
 		s, code = r.item(u, s, scope)
 	}
 	if s == "" && (code == "" || code == CodeItem || code == CodeUnlisted) && u.def != nil {
-		s, code = *u.def, ""
+		s, code, source = *u.def, "", ""
 	}
 	rule := source
 	if code == "" && s != "" && u.leaf.kind != kindFree {

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"yiqiao/adapters/his/hl7"
+	"yiqiao/gateway/mapping/defs"
+)
+
+// newHospital is a gateway that takes mapped messages, and the simulated centre, in one process.
+func newHospital(t testing.TB, set func(g *gatewaySettings)) (*simServer, *server) {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	ss, err := loadSimulator(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim, err := newSimServer(ss)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := loadGateway(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Log.Level = "error"
+	c := g.Centres["main"]
+	c.URL = "http://" + sim.addr() + "/fsi/api"
+	g.Centres["main"] = c
+	set(g)
+	gw, err := newServer(context.Background(), g, io.Discard, systemClock{})
+	if err != nil {
+		sim.close()
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = sim.run(ctx) })
+	wg.Go(func() { _ = gw.run(ctx) })
+	t.Cleanup(func() { stop(); wg.Wait(); gw.close(); sim.close() })
+	return sim, gw
+}
+
+func hl7Hospital(t testing.TB) (*simServer, *server) {
+	return newHospital(t, func(g *gatewaySettings) {
+		g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
+			Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{"H44010000001"}}}}}
+	})
+}
+
+// sender sends cases of the generic HL7 hospital and reads the acknowledgements.
+type sender struct {
+	t    testing.TB
+	link *hl7.Link
+}
+
+func newSender(t testing.TB, gw *server) *sender {
+	t.Helper()
+	c, err := net.Dial("tcp", gw.hl7[0].ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := hl7.NewLink(c, 0)
+	t.Cleanup(func() { _ = l.Close() })
+	return &sender{t, l}
+}
+
+// send sends a case, changed by pairs of old and new text.
+func (s *sender) send(name string, edits ...string) func(path string) string {
+	s.t.Helper()
+	b, err := defs.FS.ReadFile("generic-hl7/cases/" + name + ".hl7")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	msg := strings.NewReplacer(edits...).Replace(string(b))
+	ack, err := s.link.Send(context.Background(), []byte(msg))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m, err := hl7.Parse(ack, "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return func(path string) string {
+		p, err := hl7.Notation{}.Compile(path)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		v, _ := p.Value(m)
+		return v
+	}
+}
+
+func (s *sender) want(step string, at func(string) string, ack, outcome, state string) {
+	s.t.Helper()
+	if at("MSA-1") != ack || at("ZYB-3") != outcome || at("ZYB-7") != state {
+		s.t.Fatalf("%s: %s %s %s, want %s %s %s (%s %s %s)", step, at("MSA-1"), at("ZYB-3"), at("ZYB-7"), ack, outcome, state, at("ERR-5"), at("ERR-6"), at("ERR-8"))
+	}
+}
+
+// The generic HL7 hospital: the whole outpatient ladder, with a lost answer, a repeated message and
+// the refund; then a stay in hospital from admission to the way back.
+func TestHL7Hospital(t *testing.T) {
+	sim, gw := hl7Hospital(t)
+	s := newSender(t, gw)
+
+	opened := s.send("outpatient-bill")
+	s.want("bill", opened, "AA", "done", "presettled")
+	if opened("ZYB-11") != "479.54" || opened("ZYB-14") == "" {
+		t.Errorf("trial: total %s, cash %s", opened("ZYB-11"), opened("ZYB-14"))
+	}
+	again := s.send("outpatient-bill", "|M001|", "|M001R|") // under another MSH-10: the account number names the bill
+	if again("ZYB-6") != opened("ZYB-6") {
+		t.Errorf("a repeat opened %s after %s", again("ZYB-6"), opened("ZYB-6"))
+	}
+	s.want("another bill under the same account", s.send("outpatient-bill", "|M001|", "|M001S|", "MZ20261123000001", "MZ9"), "AE", "", "")
+
+	if err := sim.inject(`{"infno":"2207","kind":"commit-then-lose","times":1}`); err != nil {
+		t.Fatal(err)
+	}
+	settled := s.send("outpatient-settle")
+	for settled("ZYB-3") == "unknown" { // the message again asks
+		if settled("MSA-1") != "AA" {
+			t.Fatalf("unknown is acknowledged %s", settled("MSA-1"))
+		}
+		settled = s.send("outpatient-settle")
+	}
+	s.want("settle", settled, "AA", "done", "settled")
+	if n := sim.settlements(settled("ZYB-9")); n != 1 || settled("ZYB-8") == "" {
+		t.Errorf("%d settlements at the centre, setl_id %q", n, settled("ZYB-8"))
+	}
+	s.want("settle again", s.send("outpatient-settle", "|M002|", "|M002X|"), "AE", "refused", "")
+	s.want("refund", s.send("outpatient-refund"), "AA", "done", "refunded")
+	s.want("nobody's bill", s.send("outpatient-settle", "|M002|", "|M002Y|", "ZD20261123001", "ZD0"), "AE", "refused", "")
+	s.want("unknown item", s.send("outpatient-bill-unknown-item"), "AE", "", "")
+
+	s.want("admission", s.send("admission"), "AA", "done", "in-hospital")
+	charged := s.send("charges")
+	s.want("charges", charged, "AA", "done", "in-hospital")
+	if charged("ZYB-11") != "479.54" {
+		t.Errorf("charged %s", charged("ZYB-11"))
+	}
+	back := s.send("charges-taken-back")
+	s.want("taken back", back, "AA", "done", "in-hospital")
+	if back("ZYB-11") != "444.04" {
+		t.Errorf("charged %s after taking back", back("ZYB-11"))
+	}
+	s.want("discharge", s.send("discharge"), "AA", "done", "discharged")
+	s.want("trial", s.send("trial"), "AA", "done", "discharged")
+	stay := s.send("settle")
+	s.want("settle", stay, "AA", "done", "settled")
+	if stay("ZYB-11") != "444.04" {
+		t.Errorf("settled %s", stay("ZYB-11"))
+	}
+	s.want("undo settlement", s.send("undo-settlement"), "AA", "done", "discharged")
+	s.want("undo discharge", s.send("undo-discharge"), "AA", "done", "in-hospital")
+	s.want("undo admission", s.send("undo-admission"), "AA", "done", "cancelled")
+	if err := sim.checkLedger(); err != nil {
+		t.Error(err)
+	}
+	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
+		t.Errorf("%v %v", err, f.Problems)
+	}
+}
+
+// What a refusal says: the place in the message, the code, whose job it is.
+func TestHL7RefusalNamesThePlace(t *testing.T) {
+	_, gw := hl7Hospital(t)
+	at := newSender(t, gw).send("outpatient-bill-unknown-item")
+	if at("ERR-2")+at("ERR-2.2")+at("ERR-2.3") != "FT117" || at("ERR-3") != "103" || at("ERR-5") != "request-invalid" || at("ERR-6[3]") != "map-item-unknown" || at("ERR-10") != "his" {
+		t.Errorf("%s %s %s %s %s %s", at("ERR-2"), at("ERR-2.2"), at("ERR-3"), at("ERR-5"), at("ERR-6[3]"), at("ERR-10"))
+	}
+}
+
+func TestHL7Settings(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"good":        {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, networks: [127.0.0.0/8], institutions: [H44010000001]}]}\n", ""},
+		"no mapping":  {"hl7:\n  - {listen: 127.0.0.1:0}\n", "listen and mapping are needed"},
+		"institution": {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, institutions: [H1]}]}\n", "H1 is not described"},
+		"half TLS":    {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, cert: a}\n", "go together"},
+		"unknown key": {"hl7:\n  - {listn: 1}\n", "listn"},
+	} {
+		b, err := os.ReadFile(filepath.Join(dir, "yiqiao.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "x.yaml")
+		if err := os.WriteFile(file, append(bytes.Clone(b), c.text...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadGateway(file); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	for name, h := range map[string]hl7Settings{
+		"no such mapping": {Listen: "127.0.0.1:0", Mapping: "nobody"},
+		"no clients":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7"},
+		"key digest":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", KeyDigest: "xx"}}},
+		"network":         {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", Networks: []string{"x"}}}},
+	} {
+		g, err := loadGateway(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.HL7 = []hl7Settings{h}
+		g.Data = filepath.Join(t.TempDir(), "data")
+		if srv, err := newServer(context.Background(), g, io.Discard, systemClock{}); err == nil {
+			srv.close()
+			t.Errorf("%s: started", name)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"yiqiao/adapters/his/hl7"
+	"yiqiao/gateway"
+	"yiqiao/gateway/mapping"
+	"yiqiao/gateway/mapping/defs"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/codes"
+)
+
+// sourceKind is one form a HIS may speak: how its places are named, and how a file of it is read.
+type sourceKind struct {
+	name     string
+	notation gateway.Notation
+	endings  []string // of its cases
+	read     func(b []byte) ([]gateway.Source, error)
+	shipped  string // the definition that is taken when none is given
+}
+
+// sourceKinds is the one list of what `yiqiao map` reads.
+func sourceKinds() []sourceKind {
+	return []sourceKind{
+		{name: "hl7", notation: hl7.Notation{}, endings: []string{".hl7"}, read: hl7Sources, shipped: "generic-hl7"},
+	}
+}
+
+func notations() []gateway.Notation {
+	var list []gateway.Notation
+	for _, k := range sourceKinds() {
+		list = append(list, k.notation)
+	}
+	return list
+}
+
+func kindOf(source string) (sourceKind, error) {
+	var names []string
+	for _, k := range sourceKinds() {
+		if k.name == source {
+			return k, nil
+		}
+		names = append(names, k.name)
+	}
+	return sourceKind{}, fmt.Errorf("--source 须为 %[1]s 之一 / must be one of %[1]s", strings.Join(names, ", "))
+}
+
+// hl7Sources reads a file of one or more messages, with or without MLLP frames.
+func hl7Sources(b []byte) ([]gateway.Source, error) {
+	text := strings.NewReplacer("\x0b", "\r", "\x1c\r", "\r", "\x1c", "\r").Replace(string(b))
+	batch, err := hl7.Split([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	var list []gateway.Source
+	for i, raw := range batch.Messages {
+		m, err := hl7.Parse(raw, "")
+		if err != nil {
+			return nil, fmt.Errorf("第 %[1]d 条 / message %[1]d: %[2]w", i+1, err)
+		}
+		list = append(list, hl7.Source(m))
+	}
+	return list, nil
+}
+
+// definition is a mapping and where it lies.
+type definition struct {
+	*mapping.Definition
+	fsys   fs.FS  // its folder: mapping.yaml, items, cases
+	folder string // "" when it is shipped
+	kind   sourceKind
+}
+
+// findDefinition is the folder of a definition: one that is shipped, by name, or a path.
+func findDefinition(where string) (fsys fs.FS, folder, file string, err error) {
+	if !strings.ContainsAny(where, `/\.`) {
+		if sub, err := fs.Sub(defs.FS, where); err == nil {
+			if _, err := fs.Stat(sub, mapping.File); err == nil {
+				return sub, "", where + "/" + mapping.File, nil
+			}
+		}
+	}
+	if st, err := os.Stat(where); err == nil && !st.IsDir() {
+		where = filepath.Dir(where)
+	}
+	if _, err := os.Stat(filepath.Join(where, mapping.File)); err != nil {
+		return nil, "", "", fmt.Errorf("没有映射 %[1]q: 应为随程序提供的名称 (%[2]s) 或含 %[3]s 的文件夹 / no mapping %[1]q: %[4]w",
+			where, strings.Join(shippedNames(), ", "), mapping.File, err)
+	}
+	return os.DirFS(where), where, filepath.ToSlash(filepath.Join(where, mapping.File)), nil
+}
+
+func shippedNames() []string {
+	var names []string
+	list, _ := fs.ReadDir(defs.FS, ".")
+	for _, e := range list {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// loadDefinition loads a mapping with its table of items: the file given, or items.csv, items.tsv or
+// items.xlsx in the mapping's folder.
+func loadDefinition(where, items string) (*definition, error) {
+	fsys, folder, file, err := findDefinition(where)
+	if err != nil {
+		return nil, err
+	}
+	text, err := fs.ReadFile(fsys, mapping.File)
+	if err != nil {
+		return nil, err
+	}
+	o := mapping.Options{Notations: notations()}
+	if o.Catalog, err = catalog.Default(); err != nil {
+		return nil, err
+	}
+	if o.Tables, err = codes.Default(); err != nil {
+		return nil, err
+	}
+	if o.Items, err = loadItems(fsys, items); err != nil {
+		return nil, err
+	}
+	d, err := mapping.Load(file, text, mapping.Folder(defs.FS), o)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := kindOf(d.Source)
+	return &definition{d, fsys, folder, kind}, err
+}
+
+func loadItems(fsys fs.FS, given string) (gateway.Items, error) {
+	if given != "" {
+		b, err := os.ReadFile(given)
+		if err != nil {
+			return nil, err
+		}
+		t, err := mapping.ReadItems(given, b)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	for _, name := range []string{"items.csv", "items.tsv", "items.xlsx"} {
+		b, err := fs.ReadFile(fsys, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		t, err := mapping.ReadItems(name, b)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	return nil, nil
+}
+
+// stampOf changes when a file of a folder does; shipped definitions do not change.
+func stampOf(folder string, files ...string) string {
+	var b strings.Builder
+	for _, name := range []string{mapping.File, "items.csv", "items.tsv", "items.xlsx"} {
+		if folder != "" {
+			files = append(files, filepath.Join(folder, name))
+		}
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err == nil {
+			fmt.Fprintf(&b, "%s %d %d;", f, st.Size(), st.ModTime().UnixNano())
+		}
+	}
+	return b.String()
+}
