@@ -28,7 +28,8 @@ type Desk interface {
 
 	// OpenSettlement takes a bill up to and including the trial settlement.
 	OpenSettlement(ctx context.Context, c Caller, r OpenSettlement) (Settlement, error)
-	// ConfirmSettlement settles it.
+	// ConfirmSettlement settles it. Repeated after a refund it gives the settlement it made, with the state of
+	// the bill by then and, in Refund, what undid it.
 	ConfirmSettlement(ctx context.Context, c Caller, r ConfirmSettlement) (Settlement, error)
 	// RefundSettlement undoes it: after settling the whole settlement, before it what was uploaded.
 	// With Rows the whole settlement is undone and the rows that are left are settled again.

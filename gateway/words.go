@@ -32,6 +32,7 @@ const (
 	CodeCentreBusy        Code = "centre-busy"
 	CodeCentreDown        Code = "centre-down"
 	CodeCentreUnreachable Code = "centre-unreachable" // not sent
+	CodeCentreNoAnswer    Code = "centre-no-answer"   // a query: nothing is open, it may be asked again
 	CodeSignIn            Code = "sign-in-failed"
 	CodeStorage           Code = "storage-unavailable"
 	CodeRateLimited       Code = "rate-limited"
@@ -78,6 +79,7 @@ var Codes = map[Code]Words{
 	CodeCentreBusy:        {"发往医保中心的请求过多", "Too many calls to the centre in flight.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerOperator, 503},
 	CodeCentreDown:        {"医保中心暂不可用, 已暂停发送", "The centre is failing; sending is paused.", "请稍后用同一请求号重试", "Try again with the same id a little later.", OwnerCentre, 503},
 	CodeCentreUnreachable: {"无法连接医保中心, 本笔未发出", "The centre can not be reached; nothing was sent.", "请检查专线; 可用同一请求号重试", "Check the line; the same id may be sent again.", OwnerOperator, 503},
+	CodeCentreNoAnswer:    {"医保中心没有给出可用的答复; 本笔只是查询, 未改变任何数据", "The centre gave no usable answer to a query; nothing was changed.", "可用同一请求号重试", "Ask again; the same id may be used.", OwnerCentre, 503},
 	CodeSignIn:            {"签到失败", "Sign-in at the centre failed.", "请核对经办人与机构配置", "Check operator and institution settings.", OwnerOperator, 502},
 	CodeStorage:           {"网关存储不可用, 未受理", "The gateway can not store requests; nothing was accepted.", "请联系网关管理员; 恢复后可用同一请求号重试", "Tell the operator; the same id may be sent again later.", OwnerOperator, 503},
 	CodeRateLimited:       {"请求过于频繁", "Too many requests.", "请稍后重试", "Slow down.", OwnerHIS, 429},

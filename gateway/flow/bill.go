@@ -27,6 +27,9 @@ const (
 	CodeNotListed     = "value-not-listed"
 	CodeRowsMismatch  = "rows-mismatch"
 	CodeNotInsured    = "not-insured"
+	CodeNoArea        = "area-missing"
+	CodeAreaNeeded    = "area-needed"
+	CodeCashDiffers   = "cash-differs"
 	CodeTotalMismatch = "total-mismatch"
 	CodeRowUnknown    = "refund-row-unknown"
 	CodeRowGone       = "refund-row-gone"
@@ -45,6 +48,9 @@ func FindingCodes() []check.Meaning {
 		{Code: CodeNotListed, ZH: "取值不在允许范围内", EN: "not one of the values allowed here"},
 		{Code: CodeRowsMismatch, ZH: "医保返回的明细与上传的不一致", EN: "the centre's rows are not those that were uploaded"},
 		{Code: CodeNotInsured, ZH: "人员没有此险种的参保信息", EN: "the person has no insurance of this type"},
+		{Code: CodeNoArea, ZH: "医保未返回此人的参保地医保区划", EN: "the centre names no area of insurance for the person"},
+		{Code: CodeAreaNeeded, ZH: "涉及参保人的交易须填参保地医保区划, 取自 1101 的答复", EN: "a message about a person needs the area of insurance, from the reply to 1101"},
+		{Code: CodeCashDiffers, ZH: "告知患者的现金与预结算的现金不同", EN: "the cash the patient was told is not that of the trial settlement"},
 		{Code: CodeRowUnknown, ZH: "账单中没有此明细", EN: "the bill has no such row"},
 		{Code: CodeRowGone, ZH: "此明细已经退过", EN: "the row was refunded before"},
 		{Code: CodeTotalMismatch, ZH: "医保返回的总金额与账单不一致", EN: "the centre's total is not that of the bill"},

@@ -68,7 +68,7 @@ func (p *patient) insist(call func() (gateway.Settlement, error)) (gateway.Settl
 			continue
 		}
 		switch codeOf(err) {
-		case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeCentreUnreachable, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeSignIn:
+		case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeCentreNoAnswer, gateway.CodeCentreUnreachable, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeSignIn:
 			p.rest()
 			continue
 		}
@@ -113,7 +113,7 @@ func (p *patient) life(id string, fees int, refund bool) {
 	s, err := p.insist(func() (gateway.Settlement, error) { return p.b.desk.OpenSettlement(bg, his, r) })
 	if err != nil {
 		switch codeOf(err) {
-		case gateway.CodeCentreRefused, gateway.CodeAmounts, gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeCentreUnreachable, gateway.CodeSignIn:
+		case gateway.CodeCentreRefused, gateway.CodeAmounts, gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeCentreNoAnswer, gateway.CodeCentreUnreachable, gateway.CodeSignIn:
 		default:
 			t.Fatalf("open: %v", err)
 		}

@@ -91,6 +91,15 @@ func failure(op string, rec gateway.Record, ref string) *gateway.Error {
 	return e
 }
 
+// failed is failure for any record: a query that got no answer leaves nothing open.
+func (d *Desk) failed(op string, rec gateway.Record, ref string) *gateway.Error {
+	e := failure(op, rec, ref)
+	if tx, ok := d.opt.Catalog.Lookup(rec.Infno); ok && !tx.Commits && rec.State == gateway.StateAbsent {
+		e.Code = gateway.CodeCentreNoAnswer
+	}
+	return e
+}
+
 // personPace is how soon a HIS is told to ask again about what waits for a person.
 const personPace = 10 * time.Minute
 

@@ -155,7 +155,7 @@ func (d *Desk) step(ctx context.Context, c *climb, r rung, again bool, first ...
 	case pending:
 		return rec, d.lookInto(ctx, c, rec)
 	}
-	return rec, failure(c.op, rec, c.bill.ID)
+	return rec, d.failed(c.op, rec, c.bill.ID)
 }
 
 // errAgain: a record has come to an end, the stand has been read again, look anew.
@@ -170,7 +170,7 @@ func (d *Desk) lookInto(ctx context.Context, c *climb, rec gateway.Record) error
 		return e
 	}
 	if standingOf(after) == pending {
-		return failure(c.op, after, c.bill.ID)
+		return d.failed(c.op, after, c.bill.ID)
 	}
 	if err := d.reload(ctx, c); err != nil {
 		return err
@@ -289,6 +289,9 @@ func (c *climb) learnPerson(out any) error {
 		return c.deadEnd("/insutype", CodeNotInsured)
 	}
 	c.facts.insutype, c.facts.area = text(chosen["insutype"]), text(chosen["insuplc_admdvs"])
+	if c.facts.area == "" {
+		return c.deadEnd("insuplc_admdvs", CodeNoArea)
+	}
 	return nil
 }
 
@@ -326,7 +329,7 @@ func (c *climb) learnFees(rec gateway.Record, out any) error {
 func (c *climb) deadEnd(path, code string) error {
 	f := billFinding(code, path, "")
 	e := &gateway.Error{Code: gateway.CodeAmounts, Op: c.op, Path: path, Detail: f.EN, Ref: c.bill.ID, Findings: []check.Finding{f}}
-	if code == CodeNotInsured {
+	if code == CodeNotInsured || code == CodeNoArea {
 		e.Code = gateway.CodeRequestInvalid
 	}
 	return e

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/strictjson"
 )
@@ -14,13 +15,19 @@ import (
 // change behind its back would leave it telling an untruth. What belongs to another system does
 // not exist for the caller. Ids the gateway never gave are the caller's own affair.
 //
-// Two members of an input carry ids the gateway gave: the message id a 2601 reverses, and the batch
-// number of a bill, which begins with the message id the bill is named by.
+// Four members of an input say what it is about. Two carry ids the gateway gave: the message id a 2601
+// reverses, and the batch number of a bill, which begins with the message id the bill is named by, or is
+// that of what a partial refund left. Two carry ids the centre gave to a bill: its visit, and its
+// settlement. Those are looked for when the transaction takes something back. A query about another
+// system's bill is refused as well: its answer would pass for the caller's own settlement.
 func (d *Desk) notOurs(ctx context.Context, j job) error {
-	if !j.tx.Commits || j.own {
+	if j.own {
 		return nil
 	}
 	nodes, _ := strictjson.Object(j.input)
+	if err := d.givenToBill(ctx, j, nodes); err != nil || !j.tx.Commits {
+		return err
+	}
 	for name, node := range nodes {
 		rows, many := strictjson.List(node)
 		if !many {
@@ -58,7 +65,85 @@ func (d *Desk) rowNotOurs(ctx context.Context, j job, node string, row any) erro
 	if len(batch) < msgidLength {
 		return nil
 	}
-	return d.ofBill(ctx, j, "B"+batch[:msgidLength], "/input/"+node+"/chrg_bchno")
+	path := "/input/" + node + "/chrg_bchno"
+	if err := d.ofBill(ctx, j, "B"+batch[:msgidLength], path); err != nil {
+		return err
+	}
+	left, err := d.opt.Journal.Request(ctx, batchKey(batch[:msgidLength]))
+	switch {
+	case errors.Is(err, gateway.ErrNotFound):
+		return nil
+	case err != nil:
+		return storage(j.op, err)
+	}
+	return d.ofBill(ctx, j, left.Ref, path)
+}
+
+// batchKey is where the batch of what a partial refund left names its bill.
+func batchKey(batch string) gateway.RequestKey { return guard("batch", batch) }
+
+// givenToBill refuses what names a visit or a settlement that the centre gave to a bill.
+func (d *Desk) givenToBill(ctx context.Context, j job, nodes object) error {
+	if j.tx.Commits && j.tx.Kind != catalog.Reverse {
+		return nil // it takes nothing away from the bill
+	}
+	looked := map[string]bool{"": true}
+	for name, node := range nodes {
+		for _, r := range rows(node, "") {
+			visit, setl := text(r["mdtrt_id"]), text(r["setl_id"])
+			if !looked["v"+visit] && visit != "" {
+				looked["v"+visit] = true
+				if err := d.markedBill(ctx, j, gateway.Mark{Kind: gateway.MarkVisit, Number: visit}, "", "/input/"+name+"/mdtrt_id"); err != nil {
+					return err
+				}
+			}
+			person := text(r["psn_no"])
+			if !looked["s"+setl] && setl != "" && person != "" {
+				looked["s"+setl] = true
+				if err := d.markedBill(ctx, j, gateway.Mark{Kind: gateway.MarkPerson, Number: person}, setl, "/input/"+name+"/setl_id"); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// markedBill refuses when a record of a bill has the mark and, with setl, gave that settlement. A query
+// is refused only about the bill of another system.
+func (d *Desk) markedBill(ctx context.Context, j job, m gateway.Mark, setl, path string) error {
+	q := gateway.Query{Institution: j.inst.Code, Marks: []gateway.Mark{m}, Brief: true}
+	if setl != "" {
+		q.Brief, q.States = false, []gateway.State{gateway.StateDone}
+	}
+	recs, err := d.listAll(ctx, q)
+	if err != nil {
+		return storage(j.op, err)
+	}
+	seen := map[string]bool{"": true}
+	for _, rec := range recs {
+		if seen[rec.Bill] || setl != "" && (!settles(baseOf(rec)) || standingOf(rec) != stands ||
+			text(row(read(rec.Output), "setlinfo")["setl_id"]) != setl) {
+			continue
+		}
+		seen[rec.Bill] = true
+		err := d.ofBill(ctx, j, rec.Bill, path)
+		if e := (*gateway.Error)(nil); !j.tx.Commits && errors.As(err, &e) && e.Code == gateway.CodeState {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeOf is where a bill or a stay is asked about.
+func placeOf(id string) string {
+	if id[0] == stayLetter {
+		return "/api/v1/stays/" + id
+	}
+	return "/api/v1/settlements/" + id
 }
 
 // msgidLength is the length of a message id, characters.
@@ -76,5 +161,5 @@ func (d *Desk) ofBill(ctx context.Context, j job, id, path string) error {
 		return &gateway.Error{Code: gateway.CodeNotFound, Op: j.op, Path: path}
 	}
 	return &gateway.Error{Code: gateway.CodeState, Op: j.op, Path: path, Ref: id,
-		Detail: "belongs to a settlement of the gateway: /api/v1/settlements/" + id}
+		Detail: "属于网关的结算单, 请用 / belongs to the gateway: " + placeOf(id)}
 }

@@ -73,6 +73,11 @@ func (d *Desk) planEntries(c *climb, p plan) ([]gateway.Entry, error) {
 		req.Ref = c.bill.ID
 		list = append(list, gateway.Entry{Request: req})
 	}
+	if p.Batch != "" {
+		req := d.guardRequest(c.inst.Code, batchKey(p.Batch), "batch", "")
+		req.Ref = c.bill.ID
+		list = append(list, gateway.Entry{Request: req})
+	}
 	now := d.opt.Clock.Now()
 	key := planKey(c.bill.ID, len(c.stand.plans)+1)
 	return append(list, gateway.Entry{

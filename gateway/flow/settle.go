@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
 	"yiqiao/schemas/money"
 )
 
@@ -265,7 +266,7 @@ func (d *Desk) confirming(ctx context.Context, t task, r gateway.ConfirmSettleme
 		return gateway.Settlement{}, err
 	}
 	if known != nil && len(known.Answer) > 0 {
-		return storedAnswer(known.Answer)
+		return d.confirmedNow(ctx, t, known.Answer)
 	}
 	c, err := d.climbOf(ctx, t, t.bill)
 	if err != nil {
@@ -298,6 +299,22 @@ func (d *Desk) confirming(ctx context.Context, t task, r gateway.ConfirmSettleme
 		d.creds.forget(t.bill)
 	}
 	return s, err
+}
+
+// confirmedNow gives the stored answer of a confirmation: the settlement it made, with the state the bill has by
+// now and what undid that settlement since. Who was told that it is settled must not be told so after a refund.
+func (d *Desk) confirmedNow(ctx context.Context, t task, answer []byte) (gateway.Settlement, error) {
+	s, err := storedAnswer(answer)
+	if err != nil || s.State != gateway.BillSettled {
+		return s, err
+	}
+	c, err := d.climbOf(ctx, t, t.bill)
+	if err != nil {
+		return gateway.Settlement{}, err
+	}
+	now := c.view()
+	s.State, s.Unknown, s.NeedsPerson, s.Refund, s.RefundedRows = now.State, now.Unknown, now.NeedsPerson, now.Refund, now.RefundedRows
+	return s, nil
 }
 
 // takeCredential takes the credential of the request, else the one kept since the opening.
@@ -353,8 +370,13 @@ func expected(c *climb, cash string) error {
 	if cash == "" || same(cash, text(c.facts.trial["psn_cash_pay"])) {
 		return nil
 	}
-	return &gateway.Error{Code: gateway.CodeAmounts, Op: c.op, Path: "/expect_cash", Ref: c.bill.ID,
-		Rule: "= amounts.cash of the trial settlement"}
+	return c.cashDiffers(text(c.facts.trial["psn_cash_pay"]))
+}
+
+// cashDiffers: the rule names the cash of the trial settlement.
+func (c *climb) cashDiffers(trial string) error {
+	f := billFinding(CodeCashDiffers, "/expect_cash", trial)
+	return &gateway.Error{Code: gateway.CodeAmounts, Op: c.op, Path: f.Path, Rule: trial, Ref: c.bill.ID, Findings: []check.Finding{f}}
 }
 
 // answerLate stores the answer of a settlement that was resolved while nobody waited, so that the

@@ -171,12 +171,15 @@ func (d *Desk) onStay(ctx context.Context, t task, cred *gateway.Credential, onc
 	if err != nil {
 		return gateway.Stay{}, err
 	}
-	if known != nil && len(known.Answer) > 0 {
+	if known != nil && len(known.Answer) > 0 && t.op != opStayEnd {
 		return storedStay(known.Answer)
 	}
 	w, err := d.stayOf(ctx, t, t.bill)
 	if err != nil {
 		return gateway.Stay{}, err
+	}
+	if known != nil && len(known.Answer) > 0 {
+		return settledNow(w, known.Answer)
 	}
 	w.mine = known != nil
 	d.takeCredential(w.climb, cred)
@@ -193,6 +196,16 @@ func (d *Desk) onStay(ctx context.Context, t task, cred *gateway.Credential, onc
 	s := w.stayView()
 	if w.mine && (err == nil || final(err)) {
 		d.keep(ctx, t.key, s.ID, stored{Stay: &s}, err)
+	}
+	return s, err
+}
+
+// settledNow gives the stored answer of a settlement, with the state the stay has by now when that settlement
+// was undone since.
+func settledNow(w *stay, answer []byte) (gateway.Stay, error) {
+	s, err := storedStay(answer)
+	if now := w.stayView(); err == nil && s.SettlementID != "" && now.SettlementID != s.SettlementID {
+		s.State, s.Unknown, s.NeedsPerson, s.Refund = now.State, now.Unknown, now.NeedsPerson, now.Refund
 	}
 	return s, err
 }

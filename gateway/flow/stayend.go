@@ -81,8 +81,7 @@ func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay
 	case r.TrialOnly:
 		return nil
 	case r.ExpectCash != "" && !same(r.ExpectCash, text(info["psn_cash_pay"])):
-		return &gateway.Error{Code: gateway.CodeAmounts, Op: w.op, Path: "/expect_cash", Ref: w.bill.ID,
-			Rule: "= amounts.cash of the trial settlement"}
+		return w.cashDiffers(text(info["psn_cash_pay"]))
 	}
 	_, err = d.step(ctx, w.climb, rung{step: w.stand.name(stepStaySettle), needs: true, input: input}, true)
 	return err

@@ -34,7 +34,20 @@ func (d *Desk) Transact(ctx context.Context, c gateway.Caller, r gateway.Transac
 		return gateway.Transaction{}, &gateway.Error{Code: gateway.CodeInfnoNotAllowed, Op: o.job.op,
 			Detail: "upload class: POST /api/v1/uploads/" + string(o.job.tx.Infno)}
 	}
+	if err := areaNamed(o.job); err != nil {
+		return gateway.Transaction{}, err
+	}
 	return d.fly(ctx, o, d.transact)
+}
+
+// areaNamed refuses a message about a person that does not say where the person is insured: no centre takes it.
+func areaNamed(j job) error {
+	if j.area != "" || text(member(j.input, j.tx.Input, "psn_no")) == "" {
+		return nil
+	}
+	const path = "/insuplc_admdvs"
+	return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: j.op, Path: path, Rule: "insuplc_admdvs, 1101",
+		Findings: []check.Finding{billFinding(CodeAreaNeeded, path, "")}}
 }
 
 func (d *Desk) fly(ctx context.Context, o order, fn func(context.Context, order) (gateway.Transaction, error)) (gateway.Transaction, error) {
@@ -185,7 +198,7 @@ func (d *Desk) transactOnce(ctx context.Context, o order, j job) (t gateway.Tran
 func (d *Desk) outcome(o order, rec gateway.Record, warnings []check.Finding, output any) (gateway.Transaction, error) {
 	t := d.transactionWith(rec, warnings, output)
 	if standingOf(rec) != stands {
-		return t, failure(o.job.op, rec, refOf(rec.ID))
+		return t, d.failed(o.job.op, rec, refOf(rec.ID))
 	}
 	t.Warnings = append(t.Warnings, d.checkers[o.job.inst.Region].Reply(rec.Infno, t.Output)...)
 	return t, nil

@@ -97,7 +97,7 @@ func TestManyCallersOfOneRequestSendOneMessage(t *testing.T) {
 func TestAQuestionWithoutAnAnswerMayBeAskedAgainAtOnce(t *testing.T) {
 	b := newBench(t, askingRegion())
 	b.town.fault = on("1101", 1, lostOut)
-	if _, err := b.desk.Transact(bg, his, query("q1")); codeOf(err) != gateway.CodeOutcomeUnknown {
+	if _, err := b.desk.Transact(bg, his, query("q1")); codeOf(err) != gateway.CodeCentreNoAnswer {
 		t.Fatal(err)
 	}
 	if got, err := b.desk.Transact(bg, his, query("q1")); err != nil || got.Outcome != "done" {

@@ -207,7 +207,7 @@ func (w *work) sendFor(ctx context.Context, n ident.Infno, area string, input an
 			call.Outcome = codeOf(err)
 		}
 		w.report.Calls = append(w.report.Calls, call)
-		if codeOf(err) != string(gateway.CodeOutcomeUnknown) && codeOf(err) != string(gateway.CodeCentreUnreachable) {
+		if codeOf(err) != string(gateway.CodeOutcomeUnknown) && codeOf(err) != string(gateway.CodeCentreNoAnswer) && codeOf(err) != string(gateway.CodeCentreUnreachable) {
 			return t, err
 		}
 	}

@@ -213,7 +213,7 @@ func (c *cashier) hear(x *call) {
 			p.desk.Told(c.caller, r.id)
 		}
 	case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeCentreBusy,
-		gateway.CodeCentreDown, gateway.CodeCentreUnreachable, gateway.CodeSignIn, gateway.CodeRestUnsettled:
+		gateway.CodeCentreDown, gateway.CodeCentreNoAnswer, gateway.CodeCentreUnreachable, gateway.CodeSignIn, gateway.CodeRestUnsettled:
 	case gateway.CodeCredentialNeeded:
 		c.w.count("his-credential-again")
 	case gateway.CodeInternal:

@@ -1,0 +1,80 @@
+package flow
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"yiqiao/gateway"
+	"yiqiao/gateway/gatewaytest"
+	"yiqiao/schemas/ident"
+)
+
+// Who repeats a confirmation after a refund is not told once more that the bill is settled.
+func TestAConfirmationRepeatedAfterARefund(t *testing.T) {
+	b := newBench(t, askingRegion())
+	s := b.open("r1", 1)
+	done, err := b.confirm("c1", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.refund("x1", s); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.confirm("c1", s)
+	if err != nil || again.State != gateway.BillRefunded || again.SettlementID != done.SettlementID || again.Refund == nil || again.Refund.Of != done.SettlementID {
+		t.Errorf("%+v %v", again, err)
+	}
+	// After a partial refund the answer names what was undone: the settlement it made.
+	b = newBench(t, askingRegion())
+	s = b.open("r1", 2)
+	if done, err = b.confirm("c1", s); err != nil {
+		t.Fatal(err)
+	}
+	cred := bill("r1", 1).Credential
+	rest, err := b.desk.RefundSettlement(bg, his, gateway.RefundSettlement{RequestID: "x1", ID: s.ID, Operator: clerk, Rows: []string{"r1-0"}, Credential: &cred})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err = b.confirm("c1", s); err != nil || again.SettlementID != done.SettlementID || rest.SettlementID == done.SettlementID || len(again.RefundedRows) != 1 || again.Refund == nil || again.Refund.Of != done.SettlementID {
+		t.Errorf("%+v %v", again, err)
+	}
+}
+
+func TestAMessageAboutAPersonNeedsTheArea(t *testing.T) {
+	b := newBench(t, askingRegion())
+	_, err := b.desk.Transact(bg, his, gateway.Transact{RequestID: "q1", Infno: "5203", Operator: clerk,
+		Input: object{"data": object{"psn_no": "P1", "setl_id": "S1", "mdtrt_id": "V1"}}})
+	var e *gateway.Error
+	if !errors.As(err, &e) || e.Code != gateway.CodeRequestInvalid || e.Path != "/insuplc_admdvs" || len(b.centre.Calls()) != 0 {
+		t.Errorf("%v, %d sent", err, len(b.centre.Calls()))
+	}
+	// A person whose area the centre does not name can not be gone on with.
+	b.centreThat(func(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAnswer {
+		a := b.town.script(n, id, input)
+		if n == "1101" {
+			for _, r := range rows(a.Output, "insuinfo") {
+				r["insuplc_admdvs"] = nil
+			}
+		}
+		return a
+	})
+	s, err := b.desk.OpenSettlement(bg, his, bill("r1", 1))
+	if !errors.As(err, &e) || e.Code != gateway.CodeRequestInvalid || e.Findings[0].Code != CodeNoArea || s.State != gateway.BillFailed {
+		t.Errorf("%+v %v", s, err)
+	}
+	if list := numbersOf(b.centre); len(list) != 1 {
+		t.Errorf("sent %v", list)
+	}
+}
+
+func TestCashThatDiffersIsSaidInChinese(t *testing.T) {
+	b := newBench(t, askingRegion())
+	s := b.open("r1", 1)
+	_, err := b.desk.ConfirmSettlement(bg, his, gateway.ConfirmSettlement{RequestID: "c1", ID: s.ID, Operator: clerk, ExpectCash: "0.50"})
+	var e *gateway.Error
+	if !errors.As(err, &e) || e.Code != gateway.CodeAmounts || e.Path != "/expect_cash" || e.Rule != "1.01" ||
+		len(e.Findings) != 1 || !strings.Contains(e.Findings[0].ZH, "现金") {
+		t.Errorf("%+v", e)
+	}
+}
