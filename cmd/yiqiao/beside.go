@@ -6,6 +6,7 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
+	"yiqiao/gateway/recon"
 )
 
 // besides builds what serve runs beside the desk: each ends with its ctx and logs what goes wrong.
@@ -28,8 +29,20 @@ func (srv *server) besides(g *gatewaySettings, clock gateway.Clock) error {
 		add(courier.Run)
 		srv.troubles = append(srv.troubles, courier.Trouble)
 	}
-	daily, err := g.daily(srv.desk, srv.parts, srv.journal, clock)
+	daily, err := g.daily(srv.desk, srv.parts, srv.journal, clock, func(rep recon.Report, _ error) {
+		if _, err := suggest(context.Background(), book, rep); err != nil {
+			srv.parts.log.Error("suggestions not entered", "run", rep.Run, "err", err.Error())
+		}
+	})
+	if err != nil {
+		return err
+	}
 	add(daily)
+	watch, say, err := g.watch(srv.desk, srv.parts, srv.journal, clock)
+	if watch != nil {
+		add(watch)
+		srv.troubles = append(srv.troubles, say)
+	}
 	return err
 }
 

@@ -9,21 +9,27 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/recon"
+	"yiqiao/gateway/review"
 	"yiqiao/schemas/ident"
 )
 
 // reconcileSettings say when serve reconciles by itself, and in whose name.
 type reconcileSettings struct {
-	At           string `yaml:"at"`            // HH:mm, China's time; "" for never
-	Operator     string `yaml:"operator"`      // opter of the gateway's own messages; default yiqiao-recon
-	OperatorName string `yaml:"operator_name"` // default 医桥对账
+	At           string          `yaml:"at"`                // HH:mm, China's time; "" for never
+	Every        config.Duration `yaml:"every"`             // how often serve compares the present day, at least 1m; 0: it does not
+	AskCentre    bool            `yaml:"every_asks_centre"` // and asks the centre for its totals (3201) each time
+	Operator     string          `yaml:"operator"`          // opter of the gateway's own messages; default yiqiao-recon
+	OperatorName string          `yaml:"operator_name"`     // default 医桥对账
 }
 
 // reportFolder is where reports are kept inside the data folder.
@@ -33,7 +39,7 @@ const reportFolder = "reconcile"
 type reconcileFlags struct {
 	config, date, month, institution string
 	html, csv, shiftCSV              string
-	json, offline, shift             bool
+	json, offline, shift, suggest    bool
 }
 
 func reconcileCommand(s *streams) *cobra.Command {
@@ -63,6 +69,7 @@ func reconcileCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.shiftCSV, "shift-csv", "", "写出收费员日结表 / write the shifts")
 	c.Flags().BoolVar(&f.shift, "shift", false, "只看收费员日结, 不与中心核对 / shift close only, nothing is sent")
 	c.Flags().BoolVar(&f.offline, "offline", false, "不与中心核对 / without the centre")
+	c.Flags().BoolVar(&f.suggest, "suggest", false, "把处理建议列入双人复核 (yiqiao review) / enter the remedies as suggestions")
 	c.Flags().BoolVar(&f.json, "json", false, "以 JSON 输出 / print JSON")
 	c.MarkFlagsMutuallyExclusive("date", "month")
 	return c
@@ -101,6 +108,10 @@ func reconcile(ctx context.Context, s *streams, f reconcileFlags, clock gateway.
 	done := working("与医保中心对账")
 	reports, err := runReports(ctx, r, codes, day, f.offline || f.shift)
 	done()
+	if f.suggest {
+		entered := f.suggestAll(ctx, s, g, p, j, clock, reports)
+		err = errors.Join(err, entered)
+	}
 	if wrote := writeReports(s, f, reports); wrote != nil {
 		return errors.Join(err, wrote)
 	}
@@ -111,6 +122,21 @@ func reconcile(ctx context.Context, s *streams, f reconcileFlags, clock gateway.
 		return errNo
 	}
 	return nil
+}
+
+// suggestAll enters the remedies of reports as suggestions.
+func (f reconcileFlags) suggestAll(ctx context.Context, s *streams, g *gatewaySettings, p *parts, j opened, clock gateway.Clock, reports []recon.Report) error {
+	desk, err := g.sideDesk(p, j, clock)
+	if err != nil {
+		return err
+	}
+	book, err := g.reviewBook(desk, p, j, clock)
+	if err != nil {
+		return err
+	}
+	n, err := suggest(ctx, book, reports...)
+	fmt.Fprintf(s.err, "%d 条新的处理建议, 见 yiqiao review list\n", n)
+	return err
 }
 
 // runReports makes one report for each institution; what failed in one does not keep the others from
@@ -212,7 +238,7 @@ func (r reconcileSettings) operator() gateway.Operator {
 }
 
 // daily is what serve runs beside everything else; nil when nothing is scheduled.
-func (s *gatewaySettings) daily(desk gateway.Office, p *parts, j gateway.Journal, clock gateway.Clock) (func(context.Context) error, error) {
+func (s *gatewaySettings) daily(desk gateway.Office, p *parts, j gateway.Journal, clock gateway.Clock, done func(recon.Report, error)) (func(context.Context) error, error) {
 	if s.Reconcile.At == "" {
 		return nil, nil
 	}
@@ -224,7 +250,63 @@ func (s *gatewaySettings) daily(desk gateway.Office, p *parts, j gateway.Journal
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error { return r.Daily(ctx, at, nil) }, nil
+	return func(ctx context.Context) error { return r.Daily(ctx, at, done) }, nil
+}
+
+// watch is what serve runs to compare the present day; nil when that is off. say tells what is amiss.
+func (s *gatewaySettings) watch(desk gateway.Office, p *parts, j gateway.Journal, clock gateway.Clock) (run func(context.Context) error, say func() string, err error) {
+	if s.Reconcile.Every == 0 {
+		return nil, nil, nil
+	}
+	r, err := s.reconcilerOn(desk, p, j, clock)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	amiss := map[ident.Institution]string{}
+	see := func(rep recon.Report, err error) {
+		words := rep.Amiss()
+		if err != nil {
+			words = string(rep.Institution) + ": " + wordsOf(err)
+		}
+		mu.Lock()
+		changed := amiss[rep.Institution] != words
+		amiss[rep.Institution] = words
+		mu.Unlock()
+		if changed {
+			p.log.Warn("comparison of the day", "institution", string(rep.Institution), "amiss", words, "open", len(rep.Open))
+		}
+	}
+	say = func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		var list []string
+		for _, words := range amiss {
+			if words != "" {
+				list = append(list, words)
+			}
+		}
+		slices.Sort(list)
+		if len(list) == 0 {
+			return ""
+		}
+		return "对账: " + strings.Join(list, "; ")
+	}
+	return func(ctx context.Context) error {
+		return r.Watch(ctx, time.Duration(s.Reconcile.Every), s.Reconcile.AskCentre, see)
+	}, say, nil
+}
+
+// suggest puts what a report leads to into the book of proposals.
+func suggest(ctx context.Context, b *review.Book, reports ...recon.Report) (int, error) {
+	n := 0
+	for i := range reports {
+		fresh, err := b.Suggest(ctx, gateway.Person{ID: "yiqiao-recon", Name: "医桥对账"}, reports[i].Suggestions())
+		if n += fresh; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // writeReports prints the reports and writes the files that were asked for.
@@ -350,6 +432,12 @@ func reconcileMonth(ctx context.Context, s *streams, f reconcileFlags, r *recon.
 			rows = append(rows, []string{d.Date, strconv.Itoa(d.Ours.Count), d.Ours.Total.String(), d.Ours.Fund.String(), d.Difference.Total.String(), strconv.Itoa(d.Differences), state})
 		}
 		table(s.out, []string{"日期", "笔数", "医疗费总额", "基金支付", "差额", "差异", "结果"}, rows, 1, 2, 3, 4, 5)
+		rows = rows[:0]
+		for _, x := range m.Clearing {
+			rows = append(rows, []string{x.Agency, x.ClrWay, x.ClrType, strconv.Itoa(x.Ours.Count), x.Ours.Total.String(), x.Ours.Fund.String(), x.Ours.Account.String(), x.Cash})
+		}
+		fmt.Fprintln(s.out)
+		table(s.out, []string{"清算机构", "清算方式", "清算类别", "笔数", "医疗费总额", "基金支付", "个人账户", "现金"}, rows, 3, 4, 5, 6, 7)
 		fmt.Fprintf(s.out, "合计 %s (日志现为 %s); 未对账 %d 天, 对账后日志有变动 %d 天\n\n", m.Reported.Total, m.Journal.Total, len(m.Missing), len(m.Changed))
 	}
 	if !balanced {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 	"yiqiao/gateway/recon"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
@@ -362,7 +363,7 @@ func TestReconcileSchedule(t *testing.T) {
 	a.must(err)
 	g.Reconcile.At = "02:30"
 	a.must(g.check())
-	daily, err := g.daily(a.gw.desk, a.gw.parts, a.gw.journal, a.clock)
+	daily, err := g.daily(a.gw.desk, a.gw.parts, a.gw.journal, a.clock, nil)
 	a.must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
@@ -372,5 +373,85 @@ func TestReconcileSchedule(t *testing.T) {
 	g.Reconcile.At = "half past two"
 	if err := g.check(); err == nil || !strings.Contains(err.Error(), "reconcile.at") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What a day's report leads to is put before people, once: the parked settlement the centre does not
+// have to be absent, the trade of another channel to be booked.
+func TestReconcileSuggests(t *testing.T) {
+	a := newAccounts(t, simcentre.Region{AskByVisit: true}, "")
+	a.settle("999999198503120018", "测试甲", "310")
+	id := a.parked()
+	if rep, err := a.reconcile(reconcileFlags{date: a.day(0), suggest: true}); err != nil || !rep.Balanced || len(rep.Open) != 1 {
+		t.Fatalf("%v %+v", err, rep)
+	}
+	var l listedReview
+	a.command(exitOK, &l, "review", "list", "--json")
+	if len(l.Proposals) != 1 || l.Proposals[0].Subject.ID != string(id) || l.Proposals[0].Decision.Do != gateway.HandAbsent || l.Proposals[0].State != "suggested" {
+		t.Fatalf("%+v", l.Proposals)
+	}
+	_, err := a.sim.Outside(simcentre.OutsideTrade{Place: simHospital, Person: people.Resident, ClrType: "21", Total: 12345})
+	a.must(err)
+	for range 2 {
+		if _, err := a.reconcile(reconcileFlags{date: a.day(0), suggest: true}); err != errNo {
+			t.Fatal(err)
+		}
+	}
+	a.command(exitOK, &l, "review", "list", "--json")
+	if len(l.Proposals) != 2 || l.Proposals[1].Subject.Kind != "difference" || l.Proposals[1].Subject.Amount != "123.45" {
+		t.Fatalf("%+v", l.Proposals)
+	}
+	a.command(exitOK, nil, "review", "propose", "--from", "1", "--why", "对账证明", "--by", "li")
+	a.command(exitOK, nil, "review", "approve", "3", "--by", "wang")
+	if rec, err := a.gw.journal.Record(context.Background(), id); err != nil || rec.State != gateway.StateAbsent {
+		t.Errorf("%s %v", rec.State, err)
+	}
+	a.command(exitOK, nil, "review", "propose", "--from", "2", "--source", "HIS 补记 7", "--why", "已补记", "--by", "li")
+	a.command(exitOK, nil, "review", "approve", "5", "--by", "wang")
+	if _, err := a.reconcile(reconcileFlags{date: a.day(0), suggest: true}); err != errNo {
+		t.Fatal(err)
+	}
+	a.command(exitOK, &l, "review", "list", "--json")
+	if len(l.Proposals) != 0 {
+		t.Errorf("people are asked again: %+v", l.Proposals)
+	}
+}
+
+// onceClock ends what would begin again after a pause.
+type onceClock struct{ *movedClock }
+
+func (onceClock) Sleep(context.Context, time.Duration) error { return context.Canceled }
+
+// serve compares the present day, and its health says what is amiss.
+func TestReconcileWatchesTheDay(t *testing.T) {
+	a := newAccounts(t, simcentre.Region{AskByVisit: true}, "")
+	g, err := loadGateway(a.dir)
+	a.must(err)
+	if run, _, err := g.watch(a.gw.desk, a.gw.parts, a.gw.journal, a.clock); err != nil || run != nil {
+		t.Errorf("it is off, and runs: %v", err)
+	}
+	g.Reconcile.Every = 1
+	if g.check() == nil {
+		t.Error("compared without a pause")
+	}
+	g.Reconcile.Every, g.Reconcile.AskCentre = config.Duration(5*time.Minute), true
+	a.must(g.check())
+	run, say, err := g.watch(a.gw.desk, a.gw.parts, a.gw.journal, onceClock{a.clock})
+	a.must(err)
+	once := func() string {
+		a.must(run(context.Background()))
+		return say()
+	}
+	a.settle("999999198503120018", "测试甲", "310")
+	if words := once(); words != "" {
+		t.Errorf("all is well, and it says %q", words)
+	}
+	_, err = a.sim.Outside(simcentre.OutsideTrade{Place: simHospital, Person: people.Resident, ClrType: "21", Total: 12345})
+	a.must(err)
+	if words := once(); !strings.Contains(words, "总额不平 1 组") {
+		t.Errorf("%q", words)
+	}
+	if words := (front{a.gw.desk, []func() string{say}}).Degraded(); !strings.Contains(words, "总额不平") {
+		t.Errorf("health: %q", words)
 	}
 }

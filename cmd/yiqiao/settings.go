@@ -250,6 +250,9 @@ func (s *gatewaySettings) check() error {
 			bad("reconcile.at: %v", err)
 		}
 	}
+	if e := time.Duration(s.Reconcile.Every); e != 0 && e < time.Minute {
+		bad("reconcile.every must be at least 1m")
+	}
 	if len(s.Institutions) == 0 {
 		bad("institutions is empty")
 	}

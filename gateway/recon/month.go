@@ -3,10 +3,13 @@ package recon
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
+	"yiqiao/schemas/money"
 )
 
 // Month rolls up the days of a month out of the reports that were kept; nothing is sent. The journal
@@ -22,6 +25,37 @@ type Month struct {
 	Changed     []string          `json:"changed"` // days on which the journal has moved since their last report
 	Missing     []string          `json:"missing"` // days that are over and were not reconciled
 	Balanced    bool              `json:"balanced"`
+	// Clearing is what the journal has of the month for an application for clearing (3203), which
+	// people make: a second one is a second application.
+	Clearing []Clearing `json:"clearing"`
+}
+
+// Clearing is a sum of a month by agency, way and type of clearing.
+type Clearing struct {
+	Agency  string  `json:"clr_optins"`
+	ClrWay  string  `json:"clr_way,omitempty"`
+	ClrType string  `json:"clr_type"`
+	Ours    Amounts `json:"ours"`
+	Cash    string  `json:"psn_cash_pay"`
+}
+
+// clearing adds the counted rows of the days up.
+func (w *work) clearing(rows []*row) []Clearing {
+	type key struct{ agency, way, kind string }
+	sums, cash := map[key]Amounts{}, map[key]money.Fen{}
+	for _, r := range rows {
+		k := key{w.agency(r), r.dim("clr_way"), r.dim("clr_type")}
+		sums[k] = sums[k].plus(r.amounts)
+		cash[k] += r.cash
+	}
+	list := make([]Clearing, 0, len(sums))
+	for k, a := range sums {
+		list = append(list, Clearing{k.agency, k.way, k.kind, a, cash[k].String()})
+	}
+	slices.SortFunc(list, func(a, b Clearing) int {
+		return strings.Compare(a.Agency+"/"+a.ClrWay+"/"+a.ClrType, b.Agency+"/"+b.ClrWay+"/"+b.ClrType)
+	})
+	return list
 }
 
 // Day is the last finished report of a day.
@@ -54,13 +88,16 @@ func (r *Reconciler) RollUp(ctx context.Context, code ident.Institution, first t
 		return m, err
 	}
 	w := &work{r: r, inst: inst, form: inst.Region.Statement.Filled(), book: b}
+	var rows []*row
 	for at := first; at.Month() == first.Month() && !at.After(now); at = at.AddDate(0, 0, 1) {
 		d, err := r.day(at.Format(time.DateOnly), code)
 		if err != nil {
 			return m, err
 		}
 		var sum Amounts
-		for _, one := range b.counted(d.Date, w.form.NoRefunds) {
+		counted := b.counted(d.Date, w.form.NoRefunds)
+		rows = append(rows, counted...)
+		for _, one := range counted {
 			sum = sum.plus(w.fixed(one.amounts))
 		}
 		m.Journal = m.Journal.plus(sum)
@@ -75,6 +112,7 @@ func (r *Reconciler) RollUp(ctx context.Context, code ident.Institution, first t
 		m.Reported = m.Reported.plus(d.Ours)
 		m.Days = append(m.Days, d)
 	}
+	m.Clearing = w.clearing(rows)
 	return m, nil
 }
 

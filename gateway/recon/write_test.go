@@ -151,6 +151,9 @@ func TestRollUp(t *testing.T) {
 	if err != nil || !m.Balanced || m.Reported != m.Journal || m.Reported.Total != 10000 || len(m.Days) != 3 {
 		t.Fatalf("%v %+v", err, m)
 	}
+	if len(m.Clearing) != 1 || m.Clearing[0].Ours != m.Journal || m.Clearing[0].ClrType == "" {
+		t.Errorf("%+v", m.Clearing)
+	}
 	s := plainSale("P2")
 	s.at = noon.AddDate(0, 0, -1)
 	w.record(s)
