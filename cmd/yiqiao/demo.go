@@ -108,12 +108,16 @@ func runDemo(ctx context.Context, out, errw io.Writer, profile string) (r demoRe
 }
 
 func newStage(ctx context.Context, out, errw io.Writer, profile string) (*stage, error) {
-	return newStageVia(ctx, out, errw, profile, func(addr string) string { return addr })
+	return newStageWith(ctx, out, errw, profile, stageOptions{})
 }
 
-// newStageVia is newStage with something between the gateway and the centre: via gives the address
-// the gateway is told for the one the centre listens on.
-func newStageVia(ctx context.Context, out, errw io.Writer, profile string, via func(string) string) (_ *stage, err error) {
+// stageOptions change a stage before it is built.
+type stageOptions struct {
+	via    func(addr string) string // the address the gateway is told for the one the centre listens on
+	change func(*gatewaySettings, *simulatorSettings)
+}
+
+func newStageWith(ctx context.Context, out, errw io.Writer, profile string, o stageOptions) (_ *stage, err error) {
 	dir, err := os.MkdirTemp("", "yiqiao-demo-")
 	if err != nil {
 		return nil, err
@@ -154,11 +158,20 @@ func newStageVia(ctx context.Context, out, errw io.Writer, profile string, via f
 	if err != nil {
 		return nil, err
 	}
+	g.Centres["main"] = c
+	if o.change != nil {
+		o.change(g, simSettings)
+		c = g.Centres["main"]
+	}
 	if st.sim, err = newSimServer(simSettings); err != nil {
 		return nil, err
 	}
 	late()
-	c.URL = "http://" + via(st.sim.addr()) + "/fsi/api"
+	address := st.sim.addr()
+	if o.via != nil {
+		address = o.via(address)
+	}
+	c.URL = "http://" + address + "/fsi/api"
 	g.Centres["main"] = c
 	for name, c := range g.Centres {
 		if c.Service != "" {

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,10 +16,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"yiqiao/crypto/envelope"
+	"yiqiao/crypto/keys"
+	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/gateway/centre"
 	"yiqiao/gateway/config"
+	"yiqiao/schemas/strictjson"
 )
 
 // The example bill settles, loses an answer, is found and is refunded over every envelope and transport
@@ -56,11 +63,11 @@ func TestProfilesOnTheLine(t *testing.T) {
 			var mu sync.Mutex
 			var seen []*http.Request
 			var bodies []string
-			st, err := newStageVia(t.Context(), io.Discard, io.Discard, profile, spy(t, func(r *http.Request, body []byte) {
+			st, err := newStageWith(t.Context(), io.Discard, io.Discard, profile, stageOptions{via: spy(t, func(r *http.Request, body []byte) {
 				mu.Lock()
 				defer mu.Unlock()
 				seen, bodies = append(seen, r), append(bodies, string(body))
-			}))
+			})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,4 +228,86 @@ func clientOf(t *testing.T, st *stage) *centre.Client {
 		t.Fatal("no client")
 	}
 	return c
+}
+
+// syncBuffer takes the log of a running gateway.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// The platform changes its key: with both known replies verify through the change; with the old one
+// past its end, or another's, nothing is believed, outward in one way, in the log by its name.
+func TestPlatformKeyChange(t *testing.T) {
+	day := 24 * time.Hour
+	for name, c := range map[string]struct {
+		keys func(own config.Secret) []peerKey
+		want string // in the log; "" where replies verify
+	}{
+		"through the change": {func(own config.Secret) []peerKey {
+			return []peerKey{{Key: own, Window: envelope.Window{From: time.Now().Add(-day)}}, {Key: "file:keys/other.pub", Window: envelope.Window{Until: time.Now().Add(day)}}}
+		}, ""},
+		"past its end": {func(own config.Secret) []peerKey {
+			return []peerKey{{Key: "file:keys/other.pub"}, {Key: own, Window: envelope.Window{Until: time.Now().Add(-day)}}}
+		}, "key-window"},
+		"not yet": {func(own config.Secret) []peerKey {
+			return []peerKey{{Key: own, Window: envelope.Window{From: time.Now().Add(day)}}}
+		}, "key-window"},
+		"another's": {func(config.Secret) []peerKey { return []peerKey{{Key: "file:keys/other.pub"}} }, "signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log syncBuffer
+			st, err := newStageWith(t.Context(), io.Discard, &log, "", stageOptions{change: func(g *gatewaySettings, _ *simulatorSettings) {
+				other, err := sm.GenerateKey(rand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := keys.WriteFile(filepath.Join(g.base, "keys", "other.pub"), keys.FormatPublic(other.Public())); err != nil {
+					t.Fatal(err)
+				}
+				m := g.Centres["main"]
+				m.Protect.PeerKeys = c.keys(m.Protect.PeerKeys[0].Key)
+				g.Centres["main"], g.Log.Level = m, "info"
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.stop()
+			outcome := st.identify(t, "K-1")
+			if c.want == "" && outcome != "done" || c.want != "" && (outcome == "done" || !strings.Contains(log.String(), c.want)) {
+				t.Errorf("%s\n%s", outcome, log.String())
+			}
+		})
+	}
+}
+
+// The file of 9101 in a part of its own, to a centre that wants it so, and back by 9102.
+func TestFileAsFormThroughTheProgram(t *testing.T) {
+	st, err := newStageWith(t.Context(), io.Discard, io.Discard, "none+plain", stageOptions{change: func(g *gatewaySettings, s *simulatorSettings) {
+		m := g.Centres["main"]
+		m.Multipart = &multipartSettings{}
+		g.Centres["main"], s.FileForm = m, "multipart"
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.stop()
+	up := st.done(t, "F-1", "9101", map[string]any{"fsUploadIn": map[string]any{"in": "aGVsbG8=", "filename": "a.txt", "fixmedins_code": "H44010000001"}})
+	no := fmt.Sprint(strictjson.Get(up, "file_qury_no"))
+	down := st.done(t, "F-2", "9102", map[string]any{"fsDownloadIn": map[string]any{"file_qury_no": no, "filename": "a.txt", "fixmedins_code": "H44010000001"}})
+	if text := fmt.Sprint(down); !strings.Contains(text, "aGVsbG8=") {
+		t.Errorf("%s", text)
+	}
 }

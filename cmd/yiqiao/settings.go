@@ -178,6 +178,7 @@ type simulatorSettings struct {
 	Mobile       *endpointSettings `yaml:"mobile"`
 	Prescription *endpointSettings `yaml:"prescription"`
 	Skew         config.Duration   `yaml:"skew"`
+	FileForm     string            `yaml:"file_form"`    // the only form of a file in 9101: base64, int8array, uint8array, multipart; none: any
 	AskByVisit   bool              `yaml:"ask_by_visit"` // answers 5203 without setl_id
 	SignIn       bool              `yaml:"sign_in"`
 	Keys         keysSettings      `yaml:"keys"`

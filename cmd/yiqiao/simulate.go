@@ -89,7 +89,7 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 	}
 	srv.centre, err = simcentre.New(simcentre.Options{
 		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Mobile: mobile, Prescription: prescription, Skew: s.Skew.Or(5 * time.Minute),
-		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn}, Faults: srv.faults,
+		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn, FileForm: s.FileForm}, Faults: srv.faults,
 	})
 	if err != nil {
 		return nil, err
