@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"yiqiao/crypto/keys"
+	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
 	"yiqiao/gateway/vault"
@@ -460,6 +463,99 @@ func TestDrawer(t *testing.T) {
 		t.Errorf("%+v %v", got, err)
 	}
 	if _, err := d.Open("draft 1", sealed); !errors.Is(err, gateway.ErrExpired) {
+		t.Error(err)
+	}
+}
+
+// device is a key in an HSM that may be away.
+type device struct {
+	keys.Private
+	away bool
+}
+
+func (d *device) Sign(rand io.Reader, uid, msg []byte) (sm.Signature, error) {
+	if d.away {
+		return sm.Signature{}, keys.ErrDevice
+	}
+	return d.Private.Sign(rand, uid, msg)
+}
+
+func (d *device) Decrypt(text []byte, o sm.Order) ([]byte, error) {
+	if d.away {
+		return nil, keys.ErrDevice
+	}
+	return d.Private.Decrypt(text, o)
+}
+
+// The journal key may live in a device. While it is away what is open stays open, and what would
+// need a new data key is not accepted.
+func TestJournalKeyInADevice(t *testing.T) {
+	p, err := sm.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := sm.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := keys.Soft(p, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev := &device{Private: in}
+	w, err := keys.NewDeviceWrapper(p, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(t.TempDir(), "j.db")
+	open := func() (owned, *vault.Vault, error) {
+		db, err := store.Open(bg, store.Options{Path: at, Sync: "off"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := vault.Open(bg, db, vault.Options{Provider: p, Wrappers: []keys.Wrapper{w}})
+		if err != nil {
+			return owned{}, nil, errors.Join(err, db.Close())
+		}
+		j, err := Open(db, Options{Sealer: v})
+		return owned{j, db}, v, err
+	}
+	j, _, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Date(2026, 11, 23, 12, 0, 0, 0, gateway.China)
+	id := write(t, j, testInst, "", day, gateway.EventDone)
+	dev.away = true
+	write(t, j, testInst, "", day, gateway.EventDone)
+	if r, err := j.Record(bg, id); err != nil || len(r.Input) == 0 {
+		t.Error(err)
+	}
+	next, err := j.NextMsgID(bg, testInst, day.AddDate(0, 0, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := gateway.Entry{Record: &gateway.Record{ID: next, Institution: testInst, Infno: "2207", Step: "2207", Attempt: 1, CreatedAt: day.AddDate(0, 0, 1),
+		Input: []byte("i"), State: gateway.StateSent}}
+	if _, err := j.Write(bg, e); !errors.Is(err, gateway.ErrStorage) || !errors.Is(err, keys.ErrDevice) {
+		t.Errorf("a new day without the device: %v", err)
+	}
+	if _, err := j.Record(bg, next); !errors.Is(err, gateway.ErrNotFound) {
+		t.Errorf("something was written: %v", err)
+	}
+	shut(t, j)
+	if _, _, err := open(); !errors.Is(err, keys.ErrDevice) {
+		t.Errorf("opens without the device: %v", err)
+	}
+	dev.away = false
+	if j, _, err = open(); err != nil {
+		t.Fatal(err)
+	}
+	defer shut(t, j)
+	if _, err := j.Write(bg, e); err != nil {
+		t.Error(err)
+	}
+	if err := fsckClean(j.Journal); err != nil {
 		t.Error(err)
 	}
 }

@@ -145,7 +145,7 @@ func (v *Vault) wrap(r *Row, secret []byte) (err error) {
 	w := v.o.Wrappers[0]
 	r.Wrapper = w.KeyID()
 	if r.Wrapped, err = w.Seal(v.o.Rand, r.name(), secret); err != nil {
-		return fmt.Errorf("vault: wrapping: %w", err)
+		return fmt.Errorf("%w: a data key could not be wrapped: %w", gateway.ErrStorage, err)
 	}
 	return nil
 }
