@@ -17,6 +17,10 @@
 //	POST /api/v1/stays                       an admission: 201
 //	POST /api/v1/stays/{id}/fees, /discharge, /settle, /refund
 //	GET  /api/v1/stays/{id}                  where it stands
+//	POST /api/v1/einvoices                   the electronic invoice of a settlement: 201
+//	POST /api/v1/einvoices/{id}/reverse, /paper, /deliver
+//	GET  /api/v1/einvoices/{id}              where it stands
+//	GET  /api/v1/settlements/{id}/einvoices  all bills of a settlement
 //	GET  /api/v1/errors                      every error code with its words
 //	GET  /openapi.json                       this interface, OpenAPI 3.1
 //	GET  /healthz                            200 or 503 with the reason's code

@@ -22,6 +22,7 @@ type Handler struct {
 	confirm  *bind.Binder[gateway.ConfirmSettlement]
 	refund   *bind.Binder[gateway.RefundSettlement]
 	stay     wardBinders
+	invoice  invoiceBinders
 }
 
 // Rules of the desk's structs that their tags do not say.
@@ -71,6 +72,12 @@ func New(o Options) (*Handler, error) {
 	api.POST("/stays/:id/settle", h.guarded(h.postStaySettle))
 	api.POST("/stays/:id/refund", h.guarded(h.postStayRefund))
 	api.GET("/stays/:id", h.guarded(h.getStay))
+	api.GET("/settlements/:id/einvoices", h.guarded(h.getSettlementInvoices))
+	api.POST("/einvoices", h.guarded(h.postInvoice))
+	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
+	api.POST("/einvoices/:id/paper", h.guarded(h.postInvoicePaper))
+	api.POST("/einvoices/:id/deliver", h.guarded(h.postInvoiceDeliver))
+	api.GET("/einvoices/:id", h.guarded(h.getInvoice))
 	h.engine = e
 	return h, nil
 }
@@ -101,7 +108,10 @@ func (h *Handler) bindings() (err error) {
 	}); err != nil {
 		return err
 	}
-	h.stay, err = newWardBinders()
+	if h.stay, err = newWardBinders(); err != nil {
+		return err
+	}
+	h.invoice, err = newInvoiceBinders()
 	return err
 }
 
