@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/queue/kafka/kafkatest"
 	"yiqiao/gateway/store/storetest"
 	"yiqiao/schemas/ident"
 )
@@ -440,4 +441,42 @@ func TestTwoGatewaysUnderOneName(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("the older one goes on")
 	}
+}
+
+// Gateway, broker and database are killed in turn under load: nothing is lost, nothing is done twice.
+func TestEverythingIsKilledInTurn(t *testing.T) {
+	var servers storetest.Servers
+	t.Cleanup(func() { _ = servers.Stop() })
+	var brokers kafkatest.Brokers
+	t.Cleanup(brokers.Stop)
+	broker, server := brokers.Own(t, false), servers.Own(t)
+	c := newCluster(t, server.Schema(t), fmt.Sprintf("\nqueue:\n  kind: kafka\n  kafka:\n    brokers: [%s]\n    topic: turn\n    partitions: 4\n", broker.Address))
+	c.run("a")
+	c.run("b")
+	c.open()
+	c.cashiers(5)
+	c.clerks(2)
+	c.works(50)
+	do := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	for range 2 {
+		c.end("a")
+		c.works(50)
+		c.run("a")
+		c.works(50)
+
+		do("the broker is killed", broker.Kill())
+		c.works(50) // uploads are accepted without it
+		do("the broker comes back", broker.Start())
+		c.works(50)
+
+		do("the database is killed", server.Kill())
+		do("the database comes back", server.Start())
+		c.works(50)
+	}
+	c.close()
 }

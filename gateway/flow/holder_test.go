@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -274,5 +275,39 @@ func TestRunLeaves(t *testing.T) {
 	b.named("two")
 	if s := b.state(rec.ID); s != gateway.StateUnknown {
 		t.Errorf("%s: the lease outlived its process", s)
+	}
+}
+
+// A centre knows the last sign-in of an operator only: gateways on one journal share it, and do not
+// make each other's messages void for ever.
+func TestGatewaysShareASignIn(t *testing.T) {
+	region := askingRegion()
+	region.SignIn = true
+	b := newBench(t, region)
+	one, two := b.named("one"), b.named("two")
+	for i := range 6 {
+		d := []*Desk{one, two}[i%2]
+		if _, err := d.Transact(bg, his, query(fmt.Sprint("q", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.centre.Sent("9001")); n != 1 {
+		t.Errorf("%d sign-ins, want 1", n)
+	}
+	// The centre forgets it: one of them signs in anew, the other uses that.
+	b.clock.Advance(time.Minute)
+	b.alive(one, two)
+	for _, d := range []*Desk{one, two} {
+		key := signKey{hospital, clerk.ID}
+		d.forgetSign(job{inst: b.inst, operator: clerk}, d.signs.get(key))
+	}
+	for i := range 6 {
+		d := []*Desk{one, two}[i%2]
+		if _, err := d.Transact(bg, his, query(fmt.Sprint("p", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.centre.Sent("9001")); n != 2 {
+		t.Errorf("%d sign-ins, want 2", n)
 	}
 }

@@ -31,6 +31,7 @@ type job struct {
 	bill     string
 	step     string
 	attempt  int
+	signNo   string
 	own      bool // the gateway's own question or reversal: not checked like a HIS's input
 
 	// first is written in the same breath as the record, before it: the HIS request, say.
@@ -55,11 +56,18 @@ func (d *Desk) send(ctx context.Context, j job) (gateway.Record, []check.Finding
 	if err != nil {
 		return gateway.Record{}, nil, err
 	}
+	if j.signNo, err = d.signNo(ctx, j); err != nil {
+		return gateway.Record{}, nil, err
+	}
 	rec, err := d.sendOnce(ctx, j)
 	if err == nil && rec.State == gateway.StateRefused && rec.Cause == gateway.CauseSignIn {
-		d.forgetSign(j)
+		d.forgetSign(j, j.signNo)
 		j.attempt++
 		j.first = nil
+		var err2 error
+		if j.signNo, err2 = d.signNo(ctx, j); err2 != nil {
+			return rec, warnings, nil
+		}
 		again, err2 := d.sendOnce(ctx, j)
 		if err2 == nil || again.ID != "" {
 			rec, err = again, err2
@@ -83,10 +91,6 @@ func (d *Desk) checked(j job) ([]check.Finding, error) {
 }
 
 func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
-	signNo, err := d.signNo(ctx, j)
-	if err != nil {
-		return gateway.Record{}, err
-	}
 	permit, err := d.opt.Centre(j.inst.Code).Admit(ctx, j.tx.Infno)
 	if err != nil {
 		return gateway.Record{}, admission(j.op, err)
@@ -97,7 +101,7 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 	if err != nil {
 		return gateway.Record{}, storage(j.op, err)
 	}
-	body, err := d.encode(j, id, signNo, now)
+	body, err := d.encode(j, id, j.signNo, now)
 	if err != nil {
 		return gateway.Record{}, internalError(j.op, err)
 	}

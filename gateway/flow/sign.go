@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/catalog"
@@ -18,6 +19,7 @@ type signs struct {
 	flights flights
 	mu      sync.Mutex
 	no      map[signKey]string
+	old     map[signKey]string // the last that the centre no longer knew
 }
 
 type signKey struct {
@@ -38,6 +40,10 @@ func (d *Desk) signNo(ctx context.Context, j job) (string, error) {
 	v, err := d.signs.flights.do(ctx, &d.work, gateway.RequestKey{System: string(key.inst), ID: key.oper}, [32]byte{},
 		func(ctx context.Context) (any, error) {
 			if no := d.signs.get(key); no != "" {
+				return no, nil
+			}
+			if no := d.signedInElsewhere(ctx, key); no != "" {
+				d.signs.put(key, no)
 				return no, nil
 			}
 			return d.signIn(ctx, key, j)
@@ -94,7 +100,50 @@ func (d *Desk) signExpired(j job, errMsg string) bool {
 	return j.inst.Region.SignIn && j.tx.Kind != catalog.Session && contains(errMsg, j.inst.Region.SignExpired)
 }
 
-func (d *Desk) forgetSign(j job) { d.signs.put(signKey{j.inst.Code, j.operator.ID}, "") }
+// forgetSign notes that the centre no longer knows a sign-in. One that came in its place stays.
+func (d *Desk) forgetSign(j job, no string) {
+	key := signKey{j.inst.Code, j.operator.ID}
+	d.signs.mu.Lock()
+	defer d.signs.mu.Unlock()
+	if d.signs.no[key] == no {
+		delete(d.signs.no, key)
+	}
+	if d.signs.old == nil {
+		d.signs.old = map[signKey]string{}
+	}
+	d.signs.old[key] = no
+}
+
+// signedInElsewhere is the sign-in another gateway on the journal has made for an operator just now:
+// a centre knows only the last of an operator, and gateways that took turns to sign in would make
+// each other's messages void for ever.
+func (d *Desk) signedInElsewhere(ctx context.Context, key signKey) string {
+	tx, ok := d.opt.Catalog.Lookup(infnoSignIn)
+	if d.held == nil || !ok {
+		return ""
+	}
+	recs, err := d.opt.Journal.List(ctx, gateway.Query{Institution: key.inst, Infno: infnoSignIn, States: []gateway.State{gateway.StateDone},
+		From: d.opt.Clock.Now().Add(-signedLately), Newest: true})
+	if err != nil {
+		return ""
+	}
+	for _, rec := range recs {
+		if rec.Operator.ID != key.oper {
+			continue
+		}
+		no := text(member(read(rec.Output), tx.Output, "sign_no"))
+		d.signs.mu.Lock()
+		defer d.signs.mu.Unlock()
+		if no == d.signs.old[key] {
+			return ""
+		}
+		return no
+	}
+	return ""
+}
+
+// signedLately is how long ago another gateway may have signed in for us to use it without asking.
+const signedLately = 15 * time.Minute
 
 func (s *signs) get(k signKey) string {
 	s.mu.Lock()

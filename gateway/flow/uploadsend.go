@@ -178,7 +178,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	}
 	j := job{op: "flow.upload", inst: inst, tx: tx, operator: rec.Operator, request: rec.Request,
 		answer: func(r gateway.Record) *gateway.Answer { return pointer(r.Request, r) }}
-	body, err := d.signed(ctx, j, rec)
+	body, signNo, err := d.signed(ctx, j, rec)
 	if err != nil {
 		d.log.Warn("upload waits for a sign-in", "msgid", string(rec.ID), "err", err.Error())
 		return wait(max(retryAfter(err), d.timing.UploadRetry))
@@ -213,7 +213,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	end := d.judge(j, rec, reply)
 	if end.Kind == gateway.EventRefused && (end.Cause == gateway.CauseNotSent || end.Cause == gateway.CauseSignIn) {
 		if end.Cause == gateway.CauseSignIn {
-			d.forgetSign(j)
+			d.forgetSign(j, signNo)
 		}
 		end.Kind, end.Data = gateway.EventUnknown, nil // stays in the queue
 	}
@@ -283,17 +283,18 @@ func (d *Desk) doubted(ctx context.Context, rec gateway.Record) int {
 // signed is the core message as it leaves now: where the region wants a sign-in, with the number of
 // the one that is valid. It was not known when the upload was accepted and may be another at each
 // try; nothing else of the message ever changes.
-func (d *Desk) signed(ctx context.Context, j job, rec gateway.Record) ([]byte, error) {
-	no, err := d.signNo(ctx, j)
+func (d *Desk) signed(ctx context.Context, j job, rec gateway.Record) (body []byte, no string, err error) {
+	no, err = d.signNo(ctx, j)
 	if err != nil || no == "" {
-		return rec.Wire, err
+		return rec.Wire, "", err
 	}
 	req, _, err := wire.DecodeRequest(rec.Wire)
 	if err != nil {
-		return nil, internalError(j.op, err)
+		return nil, "", internalError(j.op, err)
 	}
 	req.SignNo = no
-	return wire.EncodeRequest(req)
+	body, err = wire.EncodeRequest(req)
+	return body, no, err
 }
 
 func retryAfter(err error) time.Duration {
