@@ -165,10 +165,11 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	}
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
 	srv.closers = append(srv.closers, srv.refused.close)
-	h, err := rest.New(rest.Options{
+	o := rest.Options{
 		Desk: front{srv.desk, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
-	})
+	}
+	h, err := withNative(o)
 	if err != nil {
 		return nil, err
 	}
