@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"strings"
+	"sync"
+	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
@@ -29,6 +32,9 @@ func (srv *server) besides(g *gatewaySettings, clock gateway.Clock) error {
 		add(courier.Run)
 		srv.troubles = append(srv.troubles, courier.Trouble)
 	}
+	late := &lateUploads{desk: srv.desk, clock: clock, log: srv.parts.log}
+	add(late.run)
+	srv.troubles = append(srv.troubles, late.say)
 	daily, err := g.daily(srv.desk, srv.parts, srv.journal, clock, func(rep recon.Report, _ error) {
 		if _, err := suggest(context.Background(), book, rep); err != nil {
 			srv.parts.log.Error("suggestions not entered", "run", rep.Run, "err", err.Error())
@@ -44,6 +50,43 @@ func (srv *server) besides(g *gatewaySettings, clock gateway.Clock) error {
 		srv.troubles = append(srv.troubles, say)
 	}
 	return err
+}
+
+// lateUploads looks now and then whether uploads will miss their deadlines.
+type lateUploads struct {
+	desk  *flow.Desk
+	clock gateway.Clock
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	words string
+}
+
+// lateEvery is how often: what ended in a day is read each time.
+const lateEvery = 5 * time.Minute
+
+func (l *lateUploads) run(ctx context.Context) error {
+	for l.clock.Sleep(ctx, lateEvery) == nil {
+		words, err := l.desk.LateUploads(ctx)
+		if err != nil {
+			l.log.Warn("late uploads not counted", "err", err.Error())
+			continue
+		}
+		l.mu.Lock()
+		changed := l.words != words
+		l.words = words
+		l.mu.Unlock()
+		if changed {
+			l.log.Warn("deadlines", "amiss", words)
+		}
+	}
+	return nil
+}
+
+func (l *lateUploads) say() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.words
 }
 
 // front is the desk as the HIS interface sees it: its health tells what fails beside it, too.

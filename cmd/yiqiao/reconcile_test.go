@@ -356,7 +356,7 @@ func TestReconcileBadFlags(t *testing.T) {
 // The schedule of a configuration: none, one that stops when it is told to, or a mistake that is named.
 func TestReconcileSchedule(t *testing.T) {
 	a := newAccounts(t, simcentre.Region{}, "")
-	if len(a.gw.beside) != 1 { // the book of proposals
+	if len(a.gw.beside) != 2 { // the book of proposals, and the deadlines of uploads
 		t.Error("nothing was scheduled, and something is")
 	}
 	g, err := loadGateway(a.dir)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/user"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -193,14 +194,15 @@ func uploadsListCommand(s *streams) *cobra.Command {
 
 func uploadsReplayCommand(s *streams) *cobra.Command {
 	var f uploadFlags
-	var by, why string
+	var by, why, rows string
 	var all bool
 	c := &cobra.Command{
 		Use:   "replay [MSGID]",
 		Short: "把搁置或被拒的上传放回队列 / Put uploads back into the queue",
 		Long: `搁置的上传原样再发; 被拒的上传以新的报文ID重新发起一次, 重复执行不会发起两次。
-给出报文ID重放一笔; 给出条件重放一批; --all 重放全部。`,
+给出报文ID重放一笔; 给出条件重放一批; --all 重放全部。--rows 只重发一笔被拒上传中的若干行 (从 1 数起)。`,
 		Example: `  yiqiao uploads replay H44010000001202611230915300001 --config mysite
+  yiqiao uploads replay H44010000001202611230915300001 --rows 2,5-7 --why 其余行已更正 --config mysite
   yiqiao uploads replay --infno 4101 --from 2026-11-22 --to 2026-11-23 --why 中心已修复 --config mysite`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -218,7 +220,12 @@ func uploadsReplayCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer done()
-			list, err := desk.ReplayUploads(cmd.Context(), filter, orUser(by), why)
+			var list []flow.Replayed
+			if rows != "" {
+				list, err = replayRows(cmd.Context(), desk, args, rows, orUser(by), why)
+			} else {
+				list, err = desk.ReplayUploads(cmd.Context(), filter, orUser(by), why)
+			}
 			if err != nil {
 				return plain(err)
 			}
@@ -226,23 +233,64 @@ func uploadsReplayCommand(s *streams) *cobra.Command {
 				return printJSON(s.out, append([]flow.Replayed{}, list...))
 			}
 			n := 0
-			rows := make([][]string, 0, len(list))
+			lines := make([][]string, 0, len(list))
 			for _, r := range list {
 				if r.Why == "" {
 					n++
 				}
-				rows = append(rows, []string{string(r.ID), string(r.Again), r.Why})
+				lines = append(lines, []string{string(r.ID), string(r.Again), r.Why})
 			}
-			table(s.out, []string{"报文ID", "新报文ID", "未重放的原因"}, rows)
+			table(s.out, []string{"报文ID", "新报文ID", "未重放的原因"}, lines)
 			fmt.Fprintf(s.out, "\n%d 笔放回队列\n", n)
 			return nil
 		},
 	}
 	f.filter(c)
+	c.Flags().StringVar(&rows, "rows", "", "只重发这些行, 如 2,5-7 / only these rows of it")
 	c.Flags().BoolVar(&all, "all", false, "全部 / everything that was set aside")
 	c.Flags().StringVar(&by, "by", "", "下令人, 默认当前用户 / who says so")
 	c.Flags().StringVar(&why, "why", "", "原因 / why")
 	return c
+}
+
+// replayRows sends some rows of one upload again.
+func replayRows(ctx context.Context, desk *flow.Desk, args []string, text, by, why string) ([]flow.Replayed, error) {
+	if len(args) != 1 {
+		return nil, errors.New("--rows 需要报文ID / needs a message id")
+	}
+	rows, err := rowNumbers(text)
+	if err != nil {
+		return nil, err
+	}
+	r, err := desk.ReplayRows(ctx, ident.MsgID(args[0]), rows, by, why)
+	return []flow.Replayed{r}, err
+}
+
+// rowNumbers reads "2,5-7".
+func rowNumbers(text string) ([]int, error) {
+	const most = 10_000
+	bad := errors.New("--rows 应如 2,5-7 / must be like 2,5-7")
+	var list []int
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		from, err := strconv.Atoi(strings.TrimSpace(first))
+		if err != nil {
+			return nil, bad
+		}
+		to := from
+		if ranged {
+			if to, err = strconv.Atoi(strings.TrimSpace(last)); err != nil {
+				return nil, bad
+			}
+		}
+		if from < 1 || to < from || to > most {
+			return nil, bad
+		}
+		for n := from; n <= to; n++ {
+			list = append(list, n)
+		}
+	}
+	return list, nil
 }
 
 func uploadsRouteCommand(s *streams, name, short string, do func(*flow.Desk, context.Context, ident.Infno, string, string) error) *cobra.Command {
