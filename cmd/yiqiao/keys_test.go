@@ -185,8 +185,26 @@ func sealedSite(t *testing.T) (dir string) {
 func TestServeFromASealedKeyFile(t *testing.T) {
 	dir := sealedSite(t)
 	tell(t, "", "config", "check", "--config", dir)
-	if out := tell(t, "", "keys", "list", "--config", dir); !strings.Contains(out, "key:gateway") {
-		t.Error(out)
+	var used []placed
+	if err := json.Unmarshal([]byte(tell(t, "", "keys", "list", "--config", dir, "--json")), &used); err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]placed{}
+	for _, it := range used {
+		shown[it.Use] = it
+	}
+	for use, place := range map[string]string{"journal.key": "key:journal", "keys.passphrase": "file:pass", "centres.main.protect.private_key": "key:gateway",
+		"centres.main.protect.peer_keys[0]": "key:platform", "centres.main.protect.app_secret": "key:app-secret", "centres.main.protect.token": "key:token"} {
+		it := shown[use]
+		if it.Place != place || it.Problem != "" || (it.Fingerprint == "") == (strings.Contains(use, "key") && use != "keys.passphrase") {
+			t.Errorf("%s: %+v", use, it)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "pass"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := yiqiao(t, "", "keys", "list", "--config", dir); code != exitNo || !strings.Contains(out, "过宽") {
+		t.Errorf("others can read the passphrase: %d %s", code, out)
 	}
 	g, err := loadGateway(dir)
 	if err != nil {

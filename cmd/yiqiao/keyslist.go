@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,81 +74,91 @@ func keysListCommand(s *streams) *cobra.Command {
 	return c
 }
 
-// keysInUse looks at every place the configuration names.
+// keysInUse looks at every place the configuration names, in the order of the settings.
 func (s *gatewaySettings) keysInUse() []placed {
-	sec := s.places()
-	defer sec.close()
-	var list []placed
-	public := false
-	look := func(use string, at config.Secret, fingerprint func() (string, error)) {
-		if !at.Set() {
-			return
-		}
-		it := placed{Use: use, Place: string(at)}
-		if kind, _ := at.Place(); kind != "file" && kind != "env" && kind != "key" && kind != "hsm" {
-			it.Place = "?" // it may be the secret itself
-		}
-		fp, err := fingerprint()
-		if it.Fingerprint = fp; err != nil {
-			it.Problem = err.Error()
-		} else if !public {
-			it.Problem = sec.openToAll(at)
-		}
-		list = append(list, it)
-	}
-	secret := func(at config.Secret) func() (string, error) {
-		return func() (string, error) { _, err := sec.text(at); return "", err }
-	}
 	p, err := sm.New("")
 	if err != nil {
 		return []placed{{Use: "crypto", Problem: err.Error()}}
 	}
-	if s.Keys.Passphrase.Set() {
-		look("keys.passphrase", s.Keys.Passphrase, func() (string, error) { return "", nil })
+	sec := s.places()
+	defer sec.close()
+	var list []placed
+	eachSecret("", reflect.ValueOf(*s), func(use string, at config.Secret) {
+		it := placed{Use: use, Place: string(at)}
+		if kind, _ := at.Place(); kind != "file" && kind != "env" && kind != "key" && kind != "hsm" {
+			it.Place = "?" // it may be the secret itself
+		}
+		if it.Fingerprint, err = sec.fingerprint(p, use, at); err != nil {
+			it.Problem = err.Error()
+		} else if !strings.Contains(use, ".peer_keys[") {
+			it.Problem = sec.openToAll(at)
+		}
+		list = append(list, it)
+	})
+	return list
+}
+
+// eachSecret shows every place of a secret that settings name, with its path in the configuration.
+func eachSecret(path string, v reflect.Value, see func(path string, at config.Secret)) {
+	join := func(name string) string { return strings.TrimPrefix(path+"."+name, ".") }
+	switch {
+	case v.Type() == reflect.TypeFor[config.Secret]():
+		if at := config.Secret(v.String()); at.Set() {
+			see(path, at)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			switch {
+			case !f.IsExported():
+			case name == "": // read in a way of its own, or inlined: it stands where its owner does
+				eachSecret(path, v.Field(i), see)
+			default:
+				eachSecret(join(name), v.Field(i), see)
+			}
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			eachSecret(fmt.Sprintf("%s[%d]", path, i), v.Index(i), see)
+		}
+	case v.Kind() == reflect.Map:
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			eachSecret(join(k.String()), v.MapIndex(k), see)
+		}
 	}
-	look("journal.key", s.Journal.Key, func() (string, error) {
-		w, err := sec.wrapper(p, s.Journal.Key)
+}
+
+// fingerprint opens what is at a place, as what its use says it is.
+func (s *secrets) fingerprint(p sm.Provider, use string, at config.Secret) (string, error) {
+	switch {
+	case use == "keys.passphrase":
+		pass, err := s.passphrase(use)
+		clear(pass)
+		return "", err
+	case use == "journal.key", strings.HasPrefix(use, "journal.old_keys["):
+		w, err := s.wrapper(p, at)
 		if err != nil {
 			return "", err
 		}
 		return w.KeyID(), nil
-	})
-	look("journal.database_password", s.Journal.DatabasePassword, secret(s.Journal.DatabasePassword))
-	look("queue.kafka.password", s.Queue.Kafka.Password, secret(s.Queue.Kafka.Password))
-	var names []string
-	for name := range s.Centres {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		e, in := s.Centres[name].Protect, "centres."+name+".protect."
-		look(in+"private_key", e.PrivateKey, func() (string, error) {
-			k, err := sec.private(p, e.PrivateKey)
-			if err != nil {
-				return "", err
-			}
-			return k.Public().Fingerprint(), nil
-		})
-		public = true
-		for i, at := range e.PeerKeys {
-			look(fmt.Sprintf("%speer_keys[%d]", in, i), at.Key, func() (string, error) {
-				pubs, err := sec.public(at.Key)
-				if err != nil {
-					return "", err
-				}
-				return pubs[0].Fingerprint(), nil
-			})
+	case strings.HasSuffix(use, ".private_key"):
+		k, err := s.private(p, at)
+		if err != nil {
+			return "", err
 		}
-		public = false
-		look(in+"app_secret", e.AppSecret, secret(e.AppSecret))
-		look(in+"token", e.Token, secret(e.Token))
-		look(in+"access_key", e.AccessKey, secret(e.AccessKey))
-		look(in+"secret_key", e.SecretKey, secret(e.SecretKey))
-		look(in+"client_id", e.ClientID, secret(e.ClientID))
-		look(in+"client_secret", e.ClientSecret, secret(e.ClientSecret))
-		look(in+"password", e.Password, secret(e.Password))
+		return k.Public().Fingerprint(), nil
+	case strings.Contains(use, ".peer_keys["):
+		pubs, err := s.public(at)
+		if err != nil {
+			return "", err
+		}
+		return pubs[0].Fingerprint(), nil
 	}
-	return list
+	_, err := s.text(at)
+	return "", err
 }
 
 // openToAll says when a file with a secret can be read by others than its owner.
