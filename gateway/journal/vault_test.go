@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -558,4 +559,39 @@ func TestJournalKeyInADevice(t *testing.T) {
 	if err := fsckClean(j.Journal); err != nil {
 		t.Error(err)
 	}
+}
+
+// Many writers of two processes need the first key of a day at once: there is one, and each opens
+// what the other sealed.
+func TestOneKeyForManyWriters(t *testing.T) {
+	onBoth(t, func(t *testing.T, place func(*testing.T) string) {
+		at := place(t)
+		a, va := under(t, at, testMaster)
+		b, vb := under(t, at, testMaster)
+		defer shut(t, b, a)
+		day := time.Date(2026, 11, 23, 12, 0, 0, 0, gateway.China)
+		sealed := make([][]byte, 32)
+		var wg sync.WaitGroup
+		for i := range sealed {
+			wg.Go(func() {
+				v := []*vault.Vault{va, vb}[i%2]
+				var err error
+				if sealed[i], err = v.Seal(bg, vault.Scope{Institution: testInst, At: day}, "x", []byte("body")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := column(t, a, `SELECT id FROM data_key WHERE purpose = 'body'`); len(n) != 1 {
+			t.Errorf("%d keys", len(n))
+		}
+		for i, s := range sealed {
+			if got, err := []*vault.Vault{vb, va}[i%2].Open(bg, "x", s); err != nil || string(got) != "body" {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		if va.Digest([]byte("a")) != vb.Digest([]byte("a")) {
+			t.Error("two keys of digests")
+		}
+	})
 }
