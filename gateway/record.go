@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"yiqiao/schemas/ident"
+	"yiqiao/schemas/strictjson"
 )
 
 // State of a record. The first four are the life of an ordinary transaction; the others are ways
@@ -136,8 +137,8 @@ type Record struct {
 	Attempt     int        // 1, 2, ...: further attempts only after proof that the earlier did not happen
 	Bill        string     // id of the settlement it belongs to, or ""
 	Visit       string     // ordering key for queued records: keyed digest of mdtrt_id, or ""
-	Operator    Operator
-	WireDigest  [32]byte // SM3 of the exact bytes that leave
+	Operator    Operator   // in the journal without its name; see FullOperator
+	WireDigest  [32]byte   // SM3 of the exact bytes that leave
 	CreatedAt   time.Time
 	Input       []byte // JSON of input, credentials cut out; sealed by the journal
 	Marks       []Mark // by which it is to be found; ignored on the way out
@@ -176,7 +177,25 @@ func (r *Record) Apply(e Event) error {
 	return nil
 }
 
-// RequestKey names one HIS request: the HIS system's own id within that system.
+// OperatorNameMember stands beside the nodes of a sealed Input: the operator's name is a person's, and is kept
+// nowhere in clear.
+const OperatorNameMember = "opter_name"
+
+// FullOperator is the operator with the name out of Input. A record listed with Query.Brief has none, and
+// neither has a queued upload, whose name is in Wire.
+func (r *Record) FullOperator() Operator {
+	o := r.Operator
+	if o.Name != "" || len(r.Input) == 0 {
+		return o // written before the name was sealed
+	}
+	if v, err := strictjson.Decode(r.Input, strictjson.Reply()); err == nil {
+		o.Name = strictjson.Text(strictjson.Get(v, OperatorNameMember))
+	}
+	return o
+}
+
+// RequestKey names one HIS request: the HIS system's own id within that system. It is kept in clear and
+// written into logs: an id must not be made of a person's number or name.
 type RequestKey struct {
 	System string // name of the HIS system (API client)
 	ID     string // at most 64 characters of A-Z a-z 0-9 - _ . :

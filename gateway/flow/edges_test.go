@@ -78,3 +78,30 @@ func TestCashThatDiffersIsSaidInChinese(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// The operator's name is nowhere in clear, and is on every message all the same.
+func TestTheOperatorsNameIsKeptSealed(t *testing.T) {
+	b := newBench(t, strictRegion())
+	s := b.open("r1", 1)
+	b.town.fault = on("2207", 1, lostBack)
+	_, _ = b.confirm("c1", s)
+	b.restart()
+	b.rest()
+	recs, err := b.journal.List(bg, gateway.Query{Limit: 1000})
+	if err != nil || len(recs) == 0 {
+		t.Fatal(err)
+	}
+	for _, rec := range recs {
+		if rec.Operator.Name != "" || rec.Operator.ID != clerk.ID || rec.FullOperator().Name != clerk.Name {
+			t.Errorf("%s: %+v, sealed %q", rec.Infno, rec.Operator, rec.FullOperator().Name)
+		}
+	}
+	for _, c := range b.centre.Calls() {
+		if c.Request.OperatorName != clerk.Name {
+			t.Errorf("%s leaves in the name of %q", c.Infno, c.Request.OperatorName)
+		}
+	}
+	if len(b.centre.Sent("2601")) != 1 {
+		t.Errorf("sent %v", b.numbers())
+	}
+}

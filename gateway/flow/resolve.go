@@ -304,7 +304,7 @@ func (d *Desk) question(ctx context.Context, inst *gateway.Institution, rec gate
 		return answer{result: foundUnclear, words: "not in the tables"}, nil
 	}
 	reply, _, err := d.send(ctx, job{
-		op: "flow.ask", inst: inst, tx: asked, operator: rec.Operator, area: areaOf(rec),
+		op: "flow.ask", inst: inst, tx: asked, operator: rec.FullOperator(), area: areaOf(rec),
 		input: a.Input, step: stepAsk, attempt: 1, own: true,
 	})
 	if err != nil && reply.ID == "" {
@@ -393,7 +393,7 @@ func (d *Desk) sendBack(ctx context.Context, inst *gateway.Institution, rec gate
 		name = inRound(step, roundOf(rec))
 	}
 	last, _, err := d.send(ctx, job{
-		op: "flow." + step, inst: inst, tx: tx, operator: rec.Operator, area: areaOf(rec), input: a.Input,
+		op: "flow." + step, inst: inst, tx: tx, operator: rec.FullOperator(), area: areaOf(rec), input: a.Input,
 		bill: rec.Bill, step: name, attempt: attempt, own: true,
 		guard: func(n int, id ident.MsgID) *gateway.Request {
 			return d.guardRequest(inst.Code, tryKey(rec.ID, step, n), step, id)

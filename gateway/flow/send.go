@@ -139,7 +139,7 @@ func (d *Desk) inTime(written time.Time) bool {
 func (d *Desk) prepare(ctx context.Context, j job, id ident.MsgID, digest [32]byte, now time.Time) (gateway.Record, error) {
 	rec := gateway.Record{
 		ID: id, Institution: j.inst.Code, Infno: j.tx.Infno, Request: j.request, Step: j.step,
-		Attempt: j.attempt, Bill: j.bill, Operator: j.operator, WireDigest: digest, CreatedAt: now,
+		Attempt: j.attempt, Bill: j.bill, Operator: unnamed(j.operator), WireDigest: digest, CreatedAt: now,
 		Input: d.keptInput(j), Marks: d.marks(j.input, nil), State: gateway.StateSent,
 	}
 	entries := make([]gateway.Entry, 0, len(j.first)+2)
@@ -305,15 +305,26 @@ func (d *Desk) kept(output any) ([]byte, any) {
 // later must name the same area.
 const areaMember = "insuplc_admdvs"
 
-// keptInput is an input as the journal keeps it: credentials cut out, the area of insurance added.
+// keptInput is an input as the journal keeps it: credentials cut out, the area of insurance and the
+// operator's name added.
 func (d *Desk) keptInput(j job) []byte {
 	v := d.opt.Catalog.Redact(j.input)
-	if top, ok := v.(object); ok && j.area != "" {
-		if _, has := top[areaMember]; !has {
-			top[areaMember] = j.area
+	top, ok := v.(object)
+	if !ok {
+		return strictjson.Encode(v)
+	}
+	for name, value := range map[string]string{areaMember: j.area, gateway.OperatorNameMember: j.operator.Name} {
+		if _, has := top[name]; !has && value != "" {
+			top[name] = value
 		}
 	}
 	return strictjson.Encode(v)
+}
+
+// unnamed is an operator as it is kept in clear.
+func unnamed(o gateway.Operator) gateway.Operator {
+	o.Name = ""
+	return o
 }
 
 // encode gives the core message.

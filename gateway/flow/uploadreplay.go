@@ -143,8 +143,10 @@ func (d *Desk) renew(ctx context.Context, old gateway.Record) (Replayed, error) 
 	if err != nil {
 		return r, internalError("flow.uploads", err)
 	}
+	who := old.Operator
+	who.Name = sent.OperatorName
 	o := order{key: old.Request, job: job{
-		op: "flow.uploads", inst: inst, tx: tx, operator: old.Operator, area: sent.InsuplcArea, input: input,
+		op: "flow.uploads", inst: inst, tx: tx, operator: who, area: sent.InsuplcArea, input: input,
 		request: old.Request, step: old.Step,
 	}}
 	rec, err := d.fix(ctx, o)

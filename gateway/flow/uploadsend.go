@@ -176,7 +176,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	if !ok || inst == nil {
 		return wait(d.timing.UploadMost) // no longer configured: it stays visible in the queue
 	}
-	j := job{op: "flow.upload", inst: inst, tx: tx, operator: rec.Operator, request: rec.Request,
+	j := job{op: "flow.upload", inst: inst, tx: tx, operator: signer(inst, rec), request: rec.Request,
 		answer: func(r gateway.Record) *gateway.Answer { return pointer(r.Request, r) }}
 	body, signNo, err := d.signed(ctx, j, rec)
 	if err != nil {
@@ -219,6 +219,17 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 	}
 	d.log.Info("upload", "infno", string(rec.Infno), "msgid", string(rec.ID), "event", string(end.Kind), "cause", string(end.Cause))
 	return d.delivered(ctx, j, rec, end)
+}
+
+// signer is the operator of an upload, with the name a sign-in needs.
+func signer(inst *gateway.Institution, rec gateway.Record) gateway.Operator {
+	o := rec.Operator
+	if o.Name == "" && inst.Region.SignIn {
+		if sent, _, err := wire.DecodeRequest(rec.Wire); err == nil {
+			o.Name = sent.OperatorName
+		}
+	}
+	return o
 }
 
 // delivered writes down what became of a sending, and parks a record that has had its tries.

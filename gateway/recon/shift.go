@@ -36,7 +36,7 @@ func shifts(b *book, day string) []Shift {
 		if r.day != day {
 			continue
 		}
-		s := of(r.rec.Operator.ID, r.rec.Operator.Name)
+		s := of(r.rec.Operator.ID, r.rec.FullOperator().Name)
 		if r.kind == undoes {
 			s.Undone, s.CashOut = s.Undone.plus(r.amounts), s.CashOut+r.cash
 		} else {
@@ -50,7 +50,7 @@ func shifts(b *book, day string) []Shift {
 	}
 	for _, rec := range b.waiting {
 		if dayOf(rec.CreatedAt) == day {
-			of(rec.Operator.ID, rec.Operator.Name).Open++
+			of(rec.Operator.ID, rec.FullOperator().Name).Open++
 		}
 	}
 	list := make([]Shift, 0, len(by))

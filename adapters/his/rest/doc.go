@@ -41,7 +41,7 @@
 //
 // Each POST carries the HIS's own id, in the member request_id or in the header Idempotency-Key
 // (bare or quoted), 1 to 64 characters of A-Z a-z 0-9 - _ . : and never both with different
-// values.
+// values. It is kept and logged in clear, so it must not be made of a person's number or name.
 //
 // # Bodies
 //
