@@ -36,7 +36,7 @@ type canon struct {
 type canonMember struct{ from, to, start, end int }
 
 // maxPlainMembers bounds what is sorted by insertion.
-const maxPlainMembers = 128
+const maxPlainMembers = 64
 
 // maxPlainNumber is the longest number literal that is surely within every limit.
 const maxPlainNumber = 32
