@@ -3,6 +3,9 @@ package vectors
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
 
 	"yiqiao/crypto/envelope"
 	"yiqiao/crypto/sm"
@@ -15,13 +18,38 @@ func gateway(v *vector, _ sm.Provider) *checks {
 	case "x-tif":
 		c.equal("input", v.Input, v.Timestamp+v.Token+v.Nonce+v.Timestamp)
 		c.that("signature", v.SignatureHexLower == envelope.TIFSignature(v.Token, v.Timestamp, v.Nonce, false))
+		c.transport("tif", envelope.TransportConfig{PaasID: v.PaasID, Token: v.Token}, v.Timestamp, time.Second, http.Header{
+			"X-Tif-Paasid": {v.PaasID}, "X-Tif-Timestamp": {v.Timestamp}, "X-Tif-Nonce": {v.Nonce}, "X-Tif-Signature": {v.SignatureHexLower}})
 	case "csb":
 		c.equal("input", v.Input, envelope.CSBInput(v.Params))
 		c.that("signature", v.SignatureBase64 == envelope.CSBSign(v.Params, v.SecretKey))
+		if len(v.Params) == 4 { // the transport has no further parameters
+			h := http.Header{"_api_signature": {v.SignatureBase64}}
+			for name, value := range v.Params {
+				h[name] = []string{value}
+			}
+			c.transport("csb", envelope.TransportConfig{APIName: v.Params["_api_name"], APIVersion: v.Params["_api_version"],
+				AccessKey: v.Params["_api_access_key"], SecretKey: v.SecretKey}, v.Params["_api_timestamp"], time.Millisecond, h)
+		}
 	default:
 		return c.fail("unknown profile", nil)
 	}
 	return c
+}
+
+// transport holds headers against the centre's side of a transport, at the time they were made.
+func (c *checks) transport(name string, config envelope.TransportConfig, stamp string, unit time.Duration, h http.Header) {
+	t, err := envelope.NewTransport(name, config)
+	if err != nil {
+		c.fail("transport", err)
+		return
+	}
+	n, err := strconv.ParseInt(stamp, 10, 50)
+	if err != nil {
+		c.fail("timestamp", err)
+		return
+	}
+	c.that("headers", t.Check(time.UnixMilli(n*int64(unit/time.Millisecond)), 0, h, nil) == nil)
 }
 
 // einvoiceSign runs the sign of e-invoice messages.
@@ -73,5 +101,17 @@ func coreCainfo(v *vector, p sm.Provider) *checks {
 	c.that("encrypted input", text == v.InputEncryptedBase64)
 	_, err = envelope.CainfoOpen(p, key.Public(), v.SM2UID, v.ClientID, cainfo, text)
 	c.that("sealed again", err == nil)
+
+	// The same inside a message.
+	profile, err := envelope.New("cainfo", envelope.Party{AppID: v.ClientID, UID: v.SM2UID, Sign: key, Verify: []*sm.PublicKey{key.Public()}}, envelope.Options{Provider: p})
+	if err != nil {
+		return c.fail("profile", err)
+	}
+	message, err := json.Marshal(map[string]string{"cainfo": v.Cainfo, "signtype": v.SignType, "encType": v.EncType, "input": v.InputEncryptedBase64})
+	if err != nil {
+		return c.fail("message", err)
+	}
+	plain, _, err := profile.Open(message)
+	c.that("message", err == nil && string(plain) == `{"input":`+v.InputText+`}`)
 	return c
 }
