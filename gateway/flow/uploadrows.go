@@ -39,7 +39,9 @@ func (d *Desk) ReplayRows(ctx context.Context, id ident.MsgID, rows []int, by, w
 	if err != nil {
 		return r, err
 	}
-	o := order{key: key, job: job{op: op, inst: inst, tx: tx, operator: old.Operator, area: sent.InsuplcArea, input: some,
+	who := old.Operator
+	who.Name = sent.OperatorName
+	o := order{key: key, job: job{op: op, inst: inst, tx: tx, operator: who, area: sent.InsuplcArea, input: some,
 		request: key, step: old.Step}}
 	rec, err := d.fix(ctx, o)
 	if err != nil {
