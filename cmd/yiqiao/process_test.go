@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 
 // site is a folder with a configuration, a running simulator and sometimes a running gateway.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	bin     string
 	dir     string
 	key     string
@@ -80,7 +80,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	bin, err := built()
 	if err != nil {
