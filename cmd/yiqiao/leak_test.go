@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,11 +20,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"yiqiao/adapters/his/hl7"
 	"yiqiao/crypto/envelope"
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
+	"yiqiao/gateway/mapping/defs"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/wire"
 	simcentre "yiqiao/simulator/centre"
@@ -192,6 +197,7 @@ type leakRig struct {
 	rules  *fault.Script
 	sinks  []sink
 	n      int
+	hooks  atomic.Int64 // answers that were brought
 }
 
 func newLeakRig(t *testing.T) *leakRig {
@@ -219,6 +225,19 @@ func newLeakRig(t *testing.T) *leakRig {
 	write(t, file, text+"\ntiming:\n  settle_grace: 200ms\n  ask_every: 50ms\n  ask_most: 200ms\n  poll: 50ms\n  upload_retry: 50ms\n")
 	g, err := loadGateway(r.dir)
 	r.must(err)
+	g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
+		Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{simHospital}}}}}
+	// Answers nobody fetched are brought to a HIS that says back what it was brought, now and then as a fault.
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		b, _ := io.ReadAll(q.Body)
+		r.hooks.Add(1)
+		if r.hooks.Load()%2 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = w.Write(b)
+	}))
+	t.Cleanup(hook.Close)
+	g.HIS[0].Deliver = deliverSettings{URL: hook.URL, Key: "file:secrets/app-secret", After: config.Duration(time.Millisecond)}
 	r.gw, err = newServer(context.Background(), g, r.log, systemClock{})
 	r.must(err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -308,6 +327,7 @@ func TestNothingLeaks(t *testing.T) {
 	r.highLevel(who)
 	r.lowLevel(who)
 	r.stay(who)
+	r.hl7(who)
 	r.commands(who)
 
 	// What the program keeps, opened with its own keys, holds no credential either.
@@ -331,6 +351,9 @@ func TestNothingLeaks(t *testing.T) {
 	// It was all there to be leaked.
 	if got := leaks(personal[:3], opened); len(got) < 3 {
 		t.Errorf("the journal does not hold the persons it should: %v", got)
+	}
+	if r.hooks.Load() == 0 {
+		t.Error("no answer was brought to the HIS")
 	}
 	if r.log.String() == "" || len(files) < 3 || len(opened) < 20 {
 		t.Errorf("too little was searched: log %d, %d files, %d bodies", len(r.log.String()), len(files), len(opened))
@@ -482,6 +505,48 @@ func (r *leakRig) stay(who people.Person) {
 	r.call("GET", at, nil, nil)
 }
 
+// hl7 drives the mapped listener: good messages, refused ones, and what is none.
+func (r *leakRig) hl7(who people.Person) {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.gw.hl7[0].ln.Addr().String())
+	r.must(err)
+	link := hl7.NewLink(c, 0)
+	defer func() { _ = link.Close() }()
+	send := func(name string, edits ...string) {
+		r.t.Helper()
+		b, err := defs.FS.ReadFile("generic-hl7/cases/" + name + ".hl7")
+		r.must(err)
+		r.n++
+		edits = append(edits, "999999198503120018", who.Cert, "测试甲", who.Name, "TESTTOKEN00000000000000000001", who.Token, "T99900001", "CARD"+who.Card,
+			"0000000000000000000000000000A001", who.CardSN, "20261123001", "2026112399"+strconv.Itoa(r.n))
+		ack, err := link.Send(context.Background(), []byte(strings.NewReplacer(edits...).Replace(string(b))))
+		r.must(err)
+		r.keep("answer to hl7 "+name, ack)
+	}
+	for _, name := range []string{"outpatient-bill-token", "outpatient-settle-card", "outpatient-bill-unknown-item", "admission-card", "outpatient-refund", "registration", "report"} {
+		send(name)
+	}
+	for _, mode := range []string{"refuse", "unsigned", "html", "500", "header"} {
+		r.centre.say("1101", mode)
+		send("outpatient-bill-token", "|M0", "|M"+mode)
+	}
+	r.centre.say("1101", "")
+	send("outpatient-bill-token", "PID|", "PID|"+who.Token+"|")
+	send("outpatient-bill-token", "DFT^P03", "DFT^"+who.Token)
+	send("outpatient-bill-token", "TEST1", who.Token)
+	r.sinks = r.sinks[:len(r.sinks)-2] // an acknowledgement repeats the head of the message to who sent it
+	send("outpatient-bill-token", "|19850312|", "|"+who.Token+"|")
+	for _, text := range []string{"MSH|" + who.Token, who.Cert + "\r" + who.Name, "\x0b" + who.Token} {
+		raw, err := net.Dial("tcp", r.gw.hl7[0].ln.Addr().String())
+		r.must(err)
+		_, _ = raw.Write([]byte("\x0b" + text + "\x1c\r" + who.Token))
+		_ = raw.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+		ack, _ := io.ReadAll(raw)
+		r.keep("answer to what is no HL7", ack)
+		_ = raw.Close()
+	}
+}
+
 // commands runs every command that looks at the journal, beside the running gateway.
 func (r *leakRig) commands(who people.Person) {
 	r.t.Helper()
@@ -522,6 +587,7 @@ func (r *leakRig) commands(who people.Person) {
 	run("", "journal", "export", filepath.Join(r.dir, "data", "export.jsonl"))
 	run("", "uploads", "status")
 	run("", "uploads", "list")
+	run("", "deliveries", "list")
 	run("", "keys", "list")
 	run("", "keys", "rewrap", "--dry-run")
 	run("", "keys", "expire", "--dry-run")

@@ -148,7 +148,7 @@ func wanted(condition string, good bool) bool {
 }
 
 func (s *Server) log(r *reply, who gateway.Caller) {
-	attrs := []any{"type", clean(r.m.Type()), "id", clean(r.m.ID()), "ack", string([]byte{'A', r.code()}), "took", s.o.Clock.Now().Sub(r.now)}
+	attrs := []any{"type", kindOf(r.m.Type()), "id", clean(r.m.ID()), "ack", string([]byte{'A', r.code()}), "took", s.o.Clock.Now().Sub(r.now)}
 	if who.System != "" {
 		attrs = append(attrs, "system", who.System)
 	}
@@ -177,4 +177,15 @@ func clean(s string) string {
 		}
 	}
 	return string(out[:min(len(out), 64)])
+}
+
+// kindOf is a message type as it may be logged: ADT^A01 and the like. Anything else in its place may
+// be anything.
+func kindOf(s string) string {
+	for _, part := range strings.Split(s, "^") {
+		if len(part) != 3 && (len(part) != 7 || part[3] != '_') { // ADT_A01 is a structure
+			return "?"
+		}
+	}
+	return clean(s)
 }
