@@ -105,3 +105,45 @@ func TestTheOperatorsNameIsKeptSealed(t *testing.T) {
 		t.Errorf("sent %v", b.numbers())
 	}
 }
+
+// What was found out about a stay while nobody waited is the stored answer of its request.
+func TestAnswersOfAStayAreStoredByTheResolver(t *testing.T) {
+	for _, n := range []ident.Infno{"2401", "2304"} {
+		b := newBench(t, askingRegion())
+		asks := 0
+		b.town.fault = func(x ident.Infno, call int) mode {
+			switch {
+			case x == n && call == 1:
+				return lostBack
+			case x == "5203" || x == "5303":
+				if asks++; asks == 1 {
+					return lostOut
+				}
+			}
+			return fine
+		}
+		key := gateway.RequestKey{System: his.System, ID: "a1"}
+		s, err := b.desk.AdmitStay(bg, his, admissionOf("a1"))
+		if n == "2304" {
+			b.stayed(s, err, gateway.StayIn)
+			s, err = b.desk.ChargeStay(bg, his, chargesOf("f1", s.ID, 2))
+			b.stayed(s, err, gateway.StayIn)
+			s, err = b.desk.DischargeStay(bg, his, discharge("d1", s.ID))
+			b.stayed(s, err, gateway.StayDischarged)
+			key.ID = "s1"
+			_, err = b.desk.SettleStay(bg, his, settleOf("s1", s.ID))
+		}
+		if codeOf(err) != gateway.CodeOutcomeUnknown {
+			t.Fatalf("%s: %v", n, err)
+		}
+		b.rest()
+		req, err := b.journal.Request(bg, key)
+		if err != nil || len(req.Answer) == 0 {
+			t.Fatalf("%s: no answer: %v", n, err)
+		}
+		got, err := storedStay(req.Answer)
+		if err != nil || got.Visit == "" || n == "2304" && (got.State != gateway.StaySettled || got.SettlementID == "") {
+			t.Errorf("%s: %+v %v", n, got, err)
+		}
+	}
+}

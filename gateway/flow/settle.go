@@ -382,6 +382,10 @@ func (c *climb) cashDiffers(trial string) error {
 // answerLate stores the answer of a settlement that was resolved while nobody waited, so that the
 // HIS can be told.
 func (d *Desk) answerLate(ctx context.Context, rec gateway.Record) {
+	if rec.Bill != "" && rec.Bill[0] == stayLetter {
+		d.answerStayLate(ctx, rec)
+		return
+	}
 	if rec.Bill == "" || baseOf(rec) != stepSettle || standingOf(rec) != stands {
 		return
 	}

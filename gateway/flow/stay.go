@@ -210,6 +210,29 @@ func settledNow(w *stay, answer []byte) (gateway.Stay, error) {
 	return s, err
 }
 
+// answerStayLate stores the answer of a call about a stay whose last step was resolved while nobody waited: an
+// admission, a discharge, a settlement. How many calls the rows of a request take, and how far a refund was
+// to go, is known to who repeats the request alone.
+func (d *Desk) answerStayLate(ctx context.Context, rec gateway.Record) {
+	switch baseOf(rec) {
+	case stepAdmit, stepLeave, stepStaySettle:
+	default:
+		return
+	}
+	if rec.Request.ID == "" || standingOf(rec) != stands {
+		return
+	}
+	w, err := d.stayOf(ctx, task{op: opAdmit, key: rec.Request, oper: rec.Operator}, rec.Bill)
+	if err != nil {
+		return
+	}
+	if last, ok := w.stand.get(rec.Step); !ok || last.ID != rec.ID {
+		return // undone since
+	}
+	s := w.stayView()
+	d.keep(ctx, rec.Request, s.ID, stored{Stay: &s}, nil)
+}
+
 // stayOf reads a stay and where it stands.
 func (d *Desk) stayOf(ctx context.Context, t task, id string) (*stay, error) {
 	c, err := d.climbOf(ctx, t, id)
