@@ -104,6 +104,7 @@ type post struct {
 	again time.Time                     // when it is tried again
 	why   string
 	since time.Time
+	stuck int // answers it has refused several times
 }
 
 // New checks the options. It starts nothing.
@@ -233,6 +234,9 @@ func (c *Courier) Trouble() string {
 		p.mu.Lock()
 		if p.fails > 0 {
 			list = append(list, fmt.Sprintf("deliveries to %s fail since %s: %s", p.r.System, p.since.In(gateway.China).Format(time.DateTime), p.why))
+		}
+		if p.stuck > 0 {
+			list = append(list, fmt.Sprintf("%s refuses %d deliveries, see yiqiao deliveries list", p.r.System, p.stuck))
 		}
 		p.mu.Unlock()
 	}

@@ -254,6 +254,30 @@ func TestARefusedAnswerHoldsItsLane(t *testing.T) {
 		if w := b.waiting(); w[0].Tries != 2 || b.his.calls != n+1 {
 			b.t.Errorf("%+v, %d calls", w, b.his.calls-n)
 		}
+		for range 3 {
+			b.clock.Advance(time.Hour)
+			b.round(c)
+		}
+		if !strings.Contains(c.Trouble(), "his refuses") {
+			b.t.Errorf("health says %q of what is refused again and again", c.Trouble())
+		}
+		b.answered("f1", "F") // is refused twice, then fetched by the HIS itself
+		b.his.answers(func(id string, _ int) int { return map[bool]int{true: 409, false: 200}[id == "a1" || id == "f1"] })
+		for range 4 {
+			b.clock.Advance(time.Hour)
+			b.round(c)
+		}
+		b.j.Told(gateway.RequestKey{System: "his", ID: "f1"}, b.clock.Now())
+		b.his.answers(func(id string, _ int) int { return map[bool]int{true: 409, false: 200}[id == "a1" && stubborn] })
+		b.clock.Advance(time.Hour)
+		b.round(c)
+		b.round(c)
+		if !strings.Contains(c.Trouble(), "refuses 2 deliveries") && !strings.Contains(c.Trouble(), "refuses 1 deliveries") {
+			b.t.Errorf("%q", c.Trouble())
+		}
+		if m, err := attempts(bg, b.db, "his"); err != nil || m["f1"].tries != 0 {
+			b.t.Errorf("tries of what the HIS fetched are kept: %+v %v", m, err)
+		}
 		stubborn = false
 		desk := Desk{b.j, b.db, b.clock}
 		if n, err := desk.Retry(bg, "his", "a1"); err != nil || n != 1 {
@@ -267,7 +291,8 @@ func TestARefusedAnswerHoldsItsLane(t *testing.T) {
 			b.t.Error("given up twice")
 		}
 		b.round(c)
-		if len(b.waiting()) != 0 || strings.Join(b.his.got, " ") != "b1 a1 a2" {
+		b.round(c)
+		if c.Trouble() != "" || len(b.waiting()) != 0 || strings.Join(b.his.got, " ") != "b1 a1 a2" {
 			b.t.Errorf("%v, %+v wait", b.his.got, b.waiting())
 		}
 	})

@@ -75,11 +75,40 @@ func (p *post) walk(ctx context.Context, workers int) error {
 			return err
 		}
 		n, stop, err := p.page(ctx, list, tried, blocked, keep, workers, began)
-		if delivered += n; err != nil || stop || len(list) < page {
+		if delivered += n; err != nil || stop {
 			return err
+		}
+		if len(list) < page {
+			return p.tidy(ctx, tried, keep)
 		}
 		after = list[len(list)-1].Key
 	}
+	return nil
+}
+
+// stuckTries is how often an answer is brought in vain before health speaks of it.
+const stuckTries = 3
+
+// tidy counts what is refused again and again, once everything that waits was seen, and forgets the
+// tries of what the HIS has fetched by itself meanwhile.
+func (p *post) tidy(ctx context.Context, tried map[string]attempt, waiting map[gateway.RequestKey]string) error {
+	n := 0
+	for id, a := range tried {
+		key := gateway.RequestKey{System: p.r.System, ID: id}
+		_, waits := waiting[key]
+		switch {
+		case a.skipped != "":
+		case !waits:
+			if err := p.c.forget(context.WithoutCancel(ctx), key); err != nil {
+				return err
+			}
+		case a.tries >= stuckTries:
+			n++
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stuck = n
 	return nil
 }
 

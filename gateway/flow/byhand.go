@@ -235,7 +235,7 @@ func (d *Desk) HandEnd(ctx context.Context, id ident.MsgID, want gateway.HandDec
 		if next.Apply(e) != nil {
 			return h.rec, &gateway.Error{Code: gateway.CodeState, Op: opByHand, Ref: refOf(id), Detail: string(h.rec.State)}
 		}
-		entry := gateway.Entry{Append: &gateway.Append{ID: id, Version: h.rec.Version, Event: e}}
+		entry := gateway.Entry{Append: &gateway.Append{ID: id, Version: h.rec.Version, Event: e}, Class: d.class(h.rec)}
 		if next.Bill == "" {
 			entry.Answer = pointer(next.Request, next)
 		}

@@ -194,3 +194,35 @@ func TestTwoDecideAndOneIsTold(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An upload that is parked holds its visit; ended by hand, the visit goes on.
+func TestAParkedUploadEndedByHandLetsItsVisitGoOn(t *testing.T) {
+	for _, do := range []gateway.HandAction{gateway.HandAdopt, gateway.HandAbsent} {
+		b := newBench(t, askingRegion())
+		b.town.fault = func(n ident.Infno, call int) mode {
+			switch {
+			case call == 1:
+				return lostBack
+			case call <= 1+doubtTries:
+				return refusing
+			}
+			return fine
+		}
+		first, second := b.queue("u1", "V1"), b.queue("u2", "V1")
+		for range 100 {
+			b.uploads(1)
+			b.clock.Advance(30 * time.Second)
+		}
+		if rec, err := b.journal.Record(bg, first.ID); err != nil || rec.State != gateway.StateParked {
+			t.Fatalf("%s %v", rec.State, err)
+		}
+		rec, err := b.desk.HandEnd(bg, first.ID, gateway.HandDecision{Do: do, Proof: "query", Source: "terminal"})
+		if err != nil || !rec.State.Final() {
+			t.Fatalf("%s %v", rec.State, err)
+		}
+		b.uploads(5)
+		if rec, err := b.journal.Record(bg, second.ID); err != nil || rec.State != gateway.StateDone {
+			t.Errorf("%s: the next of its visit is %s %v", do, rec.State, err)
+		}
+	}
+}

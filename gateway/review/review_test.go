@@ -528,3 +528,48 @@ func TestStorageFailures(t *testing.T) {
 		}
 	}
 }
+
+// old is a journal in which the first entry's time to be kept is over.
+type old struct{ gateway.Journal }
+
+func (o old) Request(ctx context.Context, k gateway.RequestKey) (gateway.Request, error) {
+	if k == key(1) {
+		return gateway.Request{}, gateway.ErrExpired
+	}
+	return o.Journal.Request(ctx, k)
+}
+
+func TestWhatIsNoLongerKeptIsPassedOver(t *testing.T) {
+	b := newBench(t, gatewaytest.NewJournal())
+	k, one, two := b.book(b.j), b.parked(), b.parked()
+	for _, id := range []ident.MsgID{one, two} {
+		_, err := k.Propose(bg, li, draft(id, gateway.HandAbsent))
+		b.must(err)
+	}
+	k = b.book(old{b.j})
+	list, err := k.List(bg)
+	b.must(err)
+	if len(list) != 1 || list[0].No != 2 {
+		t.Errorf("%+v", list)
+	}
+	if p, err := k.Approve(bg, wang, 2, ""); err != nil || p.State != Applied {
+		t.Errorf("%+v %v", p, err)
+	}
+}
+
+// A book of many years is read whole by every command.
+func TestALargeBookIsRead(t *testing.T) {
+	b := newBench(t, gatewaytest.NewJournal())
+	k := b.book(b.j)
+	var list []Suggestion
+	for i := range 5000 {
+		list = append(list, Suggestion{Subject: Subject{Kind: KindDifference, ID: fmt.Sprint(i)}, Decision: gateway.HandDecision{Do: "link"}})
+	}
+	if n, err := k.Suggest(bg, li, list); err != nil || n != 5000 {
+		t.Fatalf("%d %v", n, err)
+	}
+	all, err := b.book(b.j).List(bg, Suggested)
+	if err != nil || len(all) != 5000 {
+		t.Errorf("%d %v", len(all), err)
+	}
+}
