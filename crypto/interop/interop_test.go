@@ -361,7 +361,9 @@ func (b *bench) one(n int) {
 		uid = []byte(fmt.Sprintf("caller-%d-%d", n, b.random.Uint64()))
 	}
 	b.signatures(n, key, d, pub, uid, msg)
-	b.ciphertexts(n, key, d, pub, b.bytes(1, 120))
+	// Not shorter: the key stream of a very short text can be all zeros, with which peers deal
+	// differently, and their nonces are their own.
+	b.ciphertexts(n, key, d, pub, b.bytes(16, 120))
 	b.sm4(n, b.bytes(16, 16), b.bytes(16, 16), msg)
 	digest := b.ask("sm3", hex.EncodeToString(msg))
 	for _, p := range b.ours {
