@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"yiqiao/adapters/his/hl7"
+	"yiqiao/adapters/his/soap"
 	"yiqiao/gateway"
 	"yiqiao/gateway/mapping"
 	"yiqiao/gateway/mapping/defs"
@@ -29,6 +30,7 @@ type sourceKind struct {
 func sourceKinds() []sourceKind {
 	return []sourceKind{
 		{name: "hl7", notation: hl7.Notation{}, endings: []string{".hl7"}, read: hl7Sources, shipped: "generic-hl7"},
+		{name: "xml", notation: soap.Notation{}, endings: []string{".xml"}, read: xmlSources, shipped: "generic-xml"},
 	}
 }
 
@@ -67,6 +69,15 @@ func hl7Sources(b []byte) ([]gateway.Source, error) {
 		list = append(list, hl7.Source(m))
 	}
 	return list, nil
+}
+
+// xmlSources reads one document, in a SOAP envelope or plain.
+func xmlSources(b []byte) ([]gateway.Source, error) {
+	src, err := soap.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	return []gateway.Source{src}, nil
 }
 
 // definition is a mapping and where it lies.

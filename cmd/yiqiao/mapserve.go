@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"yiqiao/adapters/his/hl7"
-	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/mapping"
@@ -201,25 +199,5 @@ func (srv *server) openMapped(g *gatewaySettings, clock gateway.Clock) error {
 			return err
 		})
 	}
-	return nil
-}
-
-// withNative is the HTTP interface, and in front of it the national envelope for clients that have only
-// changed their URL.
-func withNative(o rest.Options) (http.Handler, error) {
-	h, err := rest.New(o)
-	if err != nil {
-		return nil, err
-	}
-	n, err := rest.NewNative(o)
-	if err != nil {
-		return nil, err
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == rest.NativePath || strings.HasPrefix(r.URL.Path, rest.NativePath+"/") {
-			n.ServeHTTP(w, r)
-			return
-		}
-		h.ServeHTTP(w, r)
-	}), nil
+	return srv.openSOAP(g, clock)
 }

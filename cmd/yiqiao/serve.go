@@ -83,6 +83,7 @@ type server struct {
 	beside   []func(context.Context) error // what runs beside the desk; see besides
 	troubles []func() string               // what they say fails, "" when nothing does
 	hl7      []*hl7Listener
+	mounts   []mount
 	refused  *refusals
 	ln       net.Listener
 	http     *http.Server
@@ -169,7 +170,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		Desk: front{srv.desk, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
 	}
-	h, err := withNative(o)
+	h, err := srv.mounted(o)
 	if err != nil {
 		return nil, err
 	}

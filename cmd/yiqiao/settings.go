@@ -30,6 +30,7 @@ type gatewaySettings struct {
 	Centres      map[string]centreSettings `yaml:"centres"`
 	HIS          []hisSettings             `yaml:"his"`
 	HL7          []hl7Settings             `yaml:"hl7"` // listeners of mapped HL7 messages
+	SOAP         soapSettings              `yaml:"soap"`
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
