@@ -351,11 +351,19 @@ func TestJournalKeyRotation(t *testing.T) {
 	put(first, "P-1")
 	tell(t, "", append([]string{"keys", "rotate", "journal"}, with...)...)
 	put(second, "P-2")
+	drop := func(args ...string) []string {
+		return append(append([]string{"keys", "rotate", "journal", "--drop"}, args...), with...)
+	}
+	for _, args := range [][]string{drop("1"), drop("1", "--config", dir)} {
+		if code, _, errs := yiqiao(t, "", args...); code != exitFail || !strings.Contains(errs, "包裹") {
+			t.Errorf("a key in use is dropped: %d %s", code, errs)
+		}
+	}
 	var n struct{ Done, There int }
 	if err := json.Unmarshal([]byte(tell(t, "", "keys", "rewrap", "--config", dir, "--json")), &n); err != nil || n.Done != 2 {
 		t.Errorf("%+v %v", n, err)
 	}
-	tell(t, "", append([]string{"keys", "rotate", "journal", "--drop", "1"}, with...)...)
+	tell(t, "", drop("1", "--config", dir)...)
 	for _, id := range []string{first, second} {
 		if out := tell(t, "", "journal", "show", id, "--config", dir); !strings.Contains(out, "测***") && !strings.Contains(out, "psn_name") {
 			t.Error(out)
@@ -366,7 +374,7 @@ func TestJournalKeyRotation(t *testing.T) {
 	}
 	// A key that is lost is said to be lost, with its id, and nothing is written.
 	tell(t, "", append([]string{"keys", "rotate", "journal"}, with...)...)
-	tell(t, "", append([]string{"keys", "rotate", "journal", "--drop", "2"}, with...)...)
+	tell(t, "", drop("2", "--force")...)
 	for _, args := range [][]string{{"journal", "list"}, {"keys", "rewrap"}, {"keys", "expire"}} {
 		if code, _, errs := yiqiao(t, "", append(args, "--config", dir)...); code != exitFail || !strings.Contains(errs, "journal.old_keys") {
 			t.Errorf("%v: %d %s", args, code, errs)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -185,19 +186,23 @@ func fits(s *streams, kind keys.Kind, private, publicFile string) error {
 
 func keysRotateCommand(s *streams) *cobra.Command {
 	var k keyFile
-	var activate, asJSON bool
+	var activate, force, asJSON bool
 	var drop int
+	var path string
 	c := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "轮换密钥文件中的密钥 / Rotate a key of a sealed key file",
 		Long: `SM2 私钥分两步: 先生成新一代 (待启用), 把公钥交给对方登记; 登记后用 --activate 启用,
 重启网关生效。主密钥立即换用, 旧的留作打开旧数据; 重启全部网关后用 yiqiao keys rewrap
-重新包裹数据密钥, 再用 --drop 删除旧的一代。对方公钥和口令用 keys import --replace 更换。`,
+重新包裹数据密钥, 再用 --drop 删除旧的一代: 删除主密钥时须给出 --config, 还有数据密钥
+由它包裹时拒绝 (--force 强行删除, 那些报文从此无法恢复)。对方公钥和口令用 keys import --replace 更换。`,
 		Example: `  yiqiao keys rotate gateway --file mysite/secrets/keys.sealed
   yiqiao keys rotate gateway --activate --file mysite/secrets/keys.sealed
-  yiqiao keys rotate gateway --drop 1 --file mysite/secrets/keys.sealed`,
+  yiqiao keys rotate gateway --drop 1 --file mysite/secrets/keys.sealed
+  yiqiao keys rotate journal --drop 1 --file mysite/secrets/keys.sealed --config mysite`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
 			if k.path == "" {
 				return errors.New("--file 是必需的 / is needed")
 			}
@@ -210,7 +215,12 @@ func keysRotateCommand(s *streams) *cobra.Command {
 				case activate:
 					_, err = r.Activate(args[0])
 				case drop != 0:
-					err = r.Drop(args[0], drop)
+					if !force {
+						err = unused(ctx, r, args[0], drop, path)
+					}
+					if err == nil {
+						err = r.Drop(args[0], drop)
+					}
 				default:
 					_, err = r.Rotate(rand.Reader, args[0], now())
 				}
@@ -234,10 +244,35 @@ func keysRotateCommand(s *streams) *cobra.Command {
 		},
 	}
 	k.flags(c)
+	c.Flags().StringVar(&path, "config", "", "删除主密钥时: 用它的网关配置 / when dropping a journal key: the gateway that uses it")
+	c.Flags().BoolVar(&force, "force", false, "不检查就删除 / drop it without looking")
 	c.Flags().BoolVar(&activate, "activate", false, "启用待启用的一代 / use the generation that waits")
 	c.Flags().IntVar(&drop, "drop", 0, "删除某一代 (不能是在用的) / forget a generation")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c
+}
+
+// unused refuses a journal key that still wraps data keys of the gateway a configuration describes.
+func unused(ctx context.Context, r *keys.Ring, name string, generation int, path string) error {
+	for _, it := range r.List() {
+		if it.Name != name || it.Generation != generation || it.Kind != keys.KindMaster {
+			continue
+		}
+		if path == "" {
+			return errors.New("删除主密钥须给出 --config, 以确认没有数据密钥由它包裹 / give --config, so that its use can be checked")
+		}
+		j, err := openJournal(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer j.close()
+		n, err := j.vault.WrappedBy(ctx, it.Fingerprint)
+		if err == nil && n > 0 {
+			err = fmt.Errorf("还有 %d 个数据密钥由它包裹, 请先执行 yiqiao keys rewrap / %d data keys are wrapped by it", n, n)
+		}
+		return err
+	}
+	return nil
 }
 
 func keysExportCommand(s *streams) *cobra.Command {

@@ -425,7 +425,22 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add("id", sealed)
 	f.Add("", []byte{1})
+	dk, err := NewDataKey(s.p, bytes.Repeat([]byte{9}, DataKeySize), "use")
+	if err != nil {
+		f.Fatal(err)
+	}
+	data, err := dk.Seal(bytes.NewReader(make([]byte, 12)), "id", []byte("plain"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("id", data)
 	f.Fuzz(func(t *testing.T, id string, b []byte) {
+		if _, err := dk.Open(id, b); err == nil && (id != "id" || !bytes.Equal(b, data)) {
+			t.Fatal("forged")
+		}
+		if _, _, err := SealedBy(b); err != nil && !errors.Is(err, ErrSealed) {
+			t.Fatal(err)
+		}
 		if _, err := s.Open(id, b); err == nil && (id != "id" || !bytes.Equal(b, sealed)) {
 			t.Fatal("forged")
 		}

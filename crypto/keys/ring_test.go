@@ -242,7 +242,20 @@ func TestKeysNeverPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dk, err := NewDataKey(p, []byte("the-token-itself"), "use")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dg, err := NewDigester(p, []byte("the-token-itself"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	type holder struct {
+		D    *DataKey
+		d    *DataKey
+		dv   DataKey
+		G    *Digester
+		g    Digester
 		R    *Ring
 		in   *Ring
 		v    Ring
@@ -251,10 +264,10 @@ func TestKeysNeverPrint(t *testing.T) {
 		W    Wrapper
 		list []Item
 	}
-	h := holder{r, r, *r, one, one, w, r.List()}
+	h := holder{dk, dk, *dk, dg, *dg, r, r, *r, one, one, w, r.List()}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c", "%U", "%b", "%o"} {
-		for _, x := range []any{r, *r, one, w, h, &h, []any{r, one}, r.List()} {
+		for _, x := range []any{dk, *dk, dg, *dg, r, *r, one, w, h, &h, []any{r, one}, r.List()} {
 			fmt.Fprintf(&out, verb, x)
 		}
 	}

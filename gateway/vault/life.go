@@ -41,6 +41,13 @@ func (v *Vault) Rewrap(ctx context.Context, dry bool) (Rewrapped, error) {
 	return n, nil
 }
 
+// WrappedBy counts the keys that a key-encryption key still wraps: it must not be thrown away while
+// there are any.
+func (v *Vault) WrappedBy(ctx context.Context, id string) (int, error) {
+	list, err := v.rows(ctx, `WHERE wrapped IS NOT NULL AND wrapper = $1`, id)
+	return len(list), err
+}
+
 func (v *Vault) rewrap(ctx context.Context, r Row, dry bool) error {
 	secret, err := v.secret(r)
 	if err != nil {
