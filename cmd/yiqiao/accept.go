@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"yiqiao/crypto/envelope"
+	"yiqiao/crypto/keys"
+	"yiqiao/crypto/sm"
+	"yiqiao/schemas/catalog"
+	"yiqiao/simulator/acceptance"
+	simcentre "yiqiao/simulator/centre"
+)
+
+func acceptCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "accept",
+		Short: "接口验收 / Acceptance testing of an interface",
+		Long: `按要求清单逐条验收接口, 给出可签名的报告。要求与用例都是数据 (docs/acceptance.md)。
+
+目前验收的是中心一侧 (模拟中心, 或中心的测试环境); HIS 与网关一侧的要求在清单中, 尚未自动执行。`,
+	}
+	c.AddCommand(acceptRunCommand(s), acceptVerifyCommand(s), acceptListCommand(s), acceptSiteCommand(s))
+	return c
+}
+
+// acceptFlags are what `yiqiao accept run` was asked for.
+type acceptFlags struct {
+	target, profile, config, centre, site string
+	suite, out, key, previous             string
+	only                                  []string
+	seed                                  uint64
+	json, testPlace                       bool
+}
+
+func acceptRunCommand(s *streams) *cobra.Command {
+	var f acceptFlags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "执行验收 / Run an acceptance",
+		Long: `--target simulator 验收内置的模拟中心 (无需配置); --target centre 验收配置文件中的一个中心, 使用其中的地址、密钥和认证方式。
+
+验收会真实登记、结算、撤销和冲正: 只能对测试环境进行, 并用 --this-is-a-test-environment 确认。测试人员与项目写在
+--site 文件里 (yiqiao accept site 给出样例)。
+
+退出码: 0 全部通过, 1 有未通过, 2 未能执行。`,
+		Example: `  yiqiao accept run --target simulator
+  yiqiao accept run --target simulator --profile mpc --suite outpatient --out report
+  yiqiao accept run --target centre --config mysite --centre main --site test-site.yaml --this-is-a-test-environment --out report --key office.key
+  yiqiao accept run --target simulator --only OP-01 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return acceptRun(cmd.Context(), s, f) },
+	}
+	c.Flags().StringVar(&f.target, "target", "simulator", "simulator 或 centre / what is tried")
+	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
+	c.Flags().StringVar(&f.config, "config", ".", "网关配置 (target centre) / gateway configuration")
+	c.Flags().StringVar(&f.centre, "centre", "main", "配置中的中心名 / name of the centre in it")
+	c.Flags().StringVar(&f.site, "site", "", "测试数据文件 / file of test data")
+	c.Flags().StringVar(&f.suite, "suite", "", "只执行一组 / only one suite")
+	c.Flags().StringSliceVar(&f.only, "only", nil, "只执行这些用例 / only these cases")
+	c.Flags().StringVar(&f.out, "out", "", "报告文件夹 / folder for the report")
+	c.Flags().StringVar(&f.key, "key", "", "用此 SM2 私钥签名报告 / sign the report with this key file")
+	c.Flags().StringVar(&f.previous, "previous", "", "与此 report.json 比较 / compare with this report")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点 / where numbers start")
+	c.Flags().BoolVar(&f.json, "json", false, "打印 JSON / print JSON")
+	c.Flags().BoolVar(&f.testPlace, "this-is-a-test-environment", false, "确认对方是测试环境 / the target is no production")
+	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"none", "mpc"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
+	p, err := provider("")
+	if err != nil {
+		return err
+	}
+	cat, err := catalog.Default()
+	if err != nil {
+		return err
+	}
+	o := acceptance.Options{Suite: f.suite, Only: f.only, Seed: f.seed, Now: time.Now}
+	name := f.target
+	switch f.target {
+	case "simulator":
+		o.Site, err = acceptance.SimulatorSite()
+		if err == nil {
+			var done func()
+			o.Target, done, err = acceptSimulator(p, cat, f.profile)
+			defer done()
+		}
+		name += " (" + f.profile + ")"
+	case "centre":
+		if !f.testPlace {
+			return errors.New("验收会真实结算和撤销, 只能对测试环境进行: 确认后加 --this-is-a-test-environment / not confirmed as a test environment")
+		}
+		if f.site == "" {
+			return errors.New("需要 --site 测试数据文件 (yiqiao accept site 给出样例) / --site is needed")
+		}
+		o.Target, name, err = acceptCentre(p, f)
+	default:
+		return fmt.Errorf("--target %q: simulator, centre", f.target)
+	}
+	if err == nil && f.site != "" {
+		o.Site, err = readSite(f.site)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.json && term.IsTerminal(int(os.Stderr.Fd())) {
+		began := time.Now()
+		o.Progress = func(done, total int, c acceptance.CaseResult) {
+			left := time.Since(began) / time.Duration(done) * time.Duration(total-done)
+			fmt.Fprintf(s.err, "\r\033[K%d/%d %s %s, 约剩 %s", done, total, c.ID, c.Title.ZH, left.Round(time.Second))
+			if done == total {
+				fmt.Fprint(s.err, "\r\033[K")
+			}
+		}
+	}
+	r, err := acceptance.New(cat, o)
+	if err != nil {
+		return err
+	}
+	res := r.Run(ctx)
+	res.Target = name
+	if ctx.Err() != nil {
+		return errors.New("验收被中断 / interrupted")
+	}
+	if err := acceptWrite(s, p, f, res); err != nil {
+		return err
+	}
+	if !res.Passed() {
+		return errNo
+	}
+	return nil
+}
+
+// acceptWrite prints a result and writes the report.
+func acceptWrite(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Result) error {
+	var before *acceptance.Result
+	if f.previous != "" {
+		file, err := os.Open(f.previous)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if before, err = acceptance.ReadResult(file); err != nil {
+			return err
+		}
+	}
+	var key *sm.PrivateKey
+	if f.key != "" {
+		text, err := keys.ReadFile(f.key)
+		if err != nil {
+			return err
+		}
+		if key, err = keys.ParsePrivate(text); err != nil {
+			return err
+		}
+	}
+	if f.out != "" {
+		if err := acceptance.WriteReport(f.out, res, before, p, key); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return printJSON(s.out, res)
+	}
+	word := map[acceptance.Status]string{acceptance.Pass: "通过", acceptance.Fail: "未通过", acceptance.NotRun: "未执行"}
+	var rows [][]string
+	for _, c := range res.Cases {
+		rows = append(rows, []string{word[c.Status], c.ID, c.Title.ZH, c.Stopped})
+	}
+	table(s.out, []string{"结果", "用例", "内容", "说明"}, rows)
+	for _, q := range res.Requirements {
+		if q.Status != acceptance.Fail {
+			continue
+		}
+		fmt.Fprintf(s.out, "\n%s %s\n", q.ID, q.Text.ZH)
+		for _, e := range q.Evidence {
+			fmt.Fprintf(s.out, "  %s 第 %d 步 %s: 应为 %s; 实为 %s\n", e.Case, e.Step, e.Infno, e.Wanted, e.Got)
+		}
+	}
+	n := res.Counts()
+	fmt.Fprintf(s.out, "\n要求: 通过 %d, 未通过 %d, 未执行 %d, 无法测试 %d\n", n[acceptance.Pass], n[acceptance.Fail], n[acceptance.NotRun], n[acceptance.NotTestable])
+	if before != nil {
+		for _, c := range acceptance.Compare(before, res) {
+			fmt.Fprintf(s.out, "与上次相比: %s %s -> %s\n", c.ID, c.Was, c.Now)
+		}
+	}
+	if f.out != "" {
+		fmt.Fprintf(s.out, "报告: %s/%s\n", f.out, acceptance.FileHTML)
+	}
+	return nil
+}
+
+func readSite(path string) (acceptance.Site, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return acceptance.Site{}, err
+	}
+	defer file.Close()
+	return acceptance.ReadSite(file)
+}
+
+// answered sends requests to a handler in this process.
+type answered struct{ http.Handler }
+
+func (a answered) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// acceptSimulator is a simulated centre with keys made for this run.
+func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (acceptance.Target, func(), error) {
+	nothing := func() {}
+	if !slices.Contains([]string{"none", "mpc"}, profile) {
+		return nil, nothing, fmt.Errorf("--profile %q: none, mpc", profile)
+	}
+	var k [3]*sm.PrivateKey
+	for i := range k {
+		var err error
+		if k[i], err = sm.GenerateKey(rand.Reader); err != nil {
+			return nil, nothing, err
+		}
+	}
+	line := func(own, peer *sm.PrivateKey) (envelope.Profile, error) {
+		return envelope.New(profile, envelope.Party{AppID: "YIQIAOACCEPTANCE", AppSecret: "acceptance run", Sign: own, Verify: []*sm.PublicKey{peer.Public()}}, envelope.Options{Provider: p})
+	}
+	c := &acceptance.Client{URL: "http://simulator/fsi/api", Rand: rand.Reader, Now: time.Now, Seals: profile != "none"}
+	theirs, err := line(k[1], k[0])
+	if err != nil {
+		return nil, nothing, err
+	}
+	if c.Profile, err = line(k[0], k[1]); err != nil {
+		return nil, nothing, err
+	}
+	if c.Stranger, err = line(k[2], k[1]); err != nil {
+		return nil, nothing, err
+	}
+	sim, err := simcentre.New(simcentre.Options{Catalog: cat, Profile: theirs})
+	if err != nil {
+		return nil, nothing, err
+	}
+	c.HTTP = answered{sim.Handler()}
+	return c, sim.Close, nil
+}
+
+// acceptCentre is the way to a centre of a configuration, with its own keys and headers.
+func acceptCentre(p sm.Provider, f acceptFlags) (acceptance.Target, string, error) {
+	g, err := loadGateway(f.config)
+	if err != nil {
+		return nil, "", err
+	}
+	set, ok := g.Centres[f.centre]
+	if !ok {
+		return nil, "", fmt.Errorf("centres.%s: 配置中没有 / not in the configuration", f.centre)
+	}
+	profile, transport, _, err := set.line(p, g.places(), systemClock{})
+	if err != nil {
+		return nil, "", fmt.Errorf("centres.%s: %w", f.centre, err)
+	}
+	envelopeName, transportName := set.Protect.names()
+	c := &acceptance.Client{
+		URL: set.URL, HTTP: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2}, Profile: profile, Seals: envelopeName != "none",
+		Transport: transport, Stamps: transportName != "plain" && transportName != "", Rand: rand.Reader, Now: time.Now,
+		PerInfno: set.URLStyle != "single",
+	}
+	return c, set.URL, nil
+}
+
+func acceptVerifyCommand(s *streams) *cobra.Command {
+	var key string
+	c := &cobra.Command{
+		Use:     "verify FOLDER",
+		Short:   "验证报告的签名 / Verify the signature of a report",
+		Example: "  yiqiao accept verify report --key office.pub",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, err := provider("")
+			if err != nil {
+				return err
+			}
+			text, err := keys.ReadFile(key)
+			if err != nil {
+				return err
+			}
+			pub, err := keys.ParsePublic(text)
+			if err != nil {
+				return err
+			}
+			res, err := acceptance.Verify(os.DirFS(args[0]), p, pub)
+			if errors.Is(err, acceptance.ErrReport) {
+				fmt.Fprintln(s.out, err)
+				return errNo
+			}
+			if err != nil {
+				return err
+			}
+			n := res.Counts()
+			fmt.Fprintf(s.out, "签名有效: %s, %s, 通过 %d, 未通过 %d\n", res.Target, res.Began.Format(time.DateTime), n[acceptance.Pass], n[acceptance.Fail])
+			return nil
+		},
+	}
+	c.Flags().StringVar(&key, "key", "", "签名者的公钥文件 / the signer's public key")
+	_ = c.MarkFlagRequired("key")
+	return c
+}
+
+func acceptListCommand(s *streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "requirements [TEXT]",
+		Short:   "列出要求 / List the requirements",
+		Example: "  yiqiao accept requirements 2207\n  yiqiao accept requirements --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			cat, err := catalog.Default()
+			if err != nil {
+				return err
+			}
+			list, err := acceptance.Requirements(cat)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				list = slices.DeleteFunc(list, func(q acceptance.Requirement) bool {
+					return !strings.Contains(q.ID+" "+q.Infno+" "+q.Text.ZH+" "+q.Text.EN, args[0])
+				})
+			}
+			if asJSON {
+				return printJSON(s.out, list)
+			}
+			var rows [][]string
+			for _, q := range list {
+				rows = append(rows, []string{q.ID, q.Kind, q.Actor, q.Confidence, q.Text.ZH})
+			}
+			table(s.out, []string{"编号", "程度", "由谁", "把握", "要求"}, rows)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "打印 JSON / print JSON")
+	return c
+}
+
+func acceptSiteCommand(s *streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "site",
+		Short:   "打印测试数据样例 / Print an example of a file of test data",
+		Example: "  yiqiao accept site > test-site.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.Copy(s.out, bytes.NewReader(acceptance.SiteExample()))
+			return err
+		},
+	}
+}

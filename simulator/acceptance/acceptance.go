@@ -1,0 +1,159 @@
+// Package acceptance tests an insurance centre, or the simulated one, through the interface alone,
+// and says requirement by requirement what holds.
+//
+// What is required is data (rules.csv, written by hand, and a pair of requirements for each described
+// transaction, made from the catalogue); what is tried is data as well (cases/*.yaml), each step naming the
+// requirements it verifies. The engine knows how to send a message, how to look at an answer and how to
+// count, and no field. A requirement passes when every check that names it held, fails when one did
+// not, and is not-run when no step that names it was reached.
+//
+// A Runner keeps no state between runs. The same seed, clock and target give the same result but for
+// the times.
+package acceptance
+
+import (
+	"context"
+	"embed"
+	"time"
+)
+
+//go:embed rules.csv cases
+var files embed.FS
+
+// Status is how a requirement or a case ended.
+type Status string
+
+// How things end. NotTestable: a reason is given with the requirement.
+const (
+	Pass        Status = "pass"
+	Fail        Status = "fail"
+	NotRun      Status = "not-run"
+	NotTestable Status = "not-testable"
+)
+
+// Text is for people: Chinese first.
+type Text struct {
+	ZH string `json:"zh" yaml:"zh"`
+	EN string `json:"en" yaml:"en"`
+}
+
+// Target is what is tried: something that takes one core message and gives the core message it
+// answers. It does the sealing, the headers and the verifying.
+type Target interface {
+	// Exchange sends a request as it stands. how names what is to be wrong with its protection
+	// ("" for nothing): see Spoils. reply is the opened answer; refusal is what was said instead of
+	// one (an HTTP status, an unsigned refusal). An error means that nothing readable came.
+	Exchange(ctx context.Context, infno string, message []byte, how string) (reply []byte, refusal string, err error)
+	// Spoils lists what Exchange can do wrong: "unsigned", "other-key", "replayed", "stale", "altered",
+	// "no-header", as the target's security allows.
+	Spoils() []string
+	// Signed reports whether answers are signed; Exchange then verified them.
+	Signed() bool
+}
+
+// Person is an insured person of the target's test data.
+type Person struct {
+	No       string `yaml:"psn_no"`
+	Name     string `yaml:"name"`
+	Cert     string `yaml:"certno"`
+	Insutype string `yaml:"insutype"`
+	Area     string `yaml:"insuplc_admdvs"`
+}
+
+// Site is what a target has to be told: who treats, who is treated, and values the cases use.
+type Site struct {
+	Institution     string            `yaml:"fixmedins_code"`
+	InstitutionName string            `yaml:"fixmedins_name"`
+	Area            string            `yaml:"mdtrtarea_admvs"`
+	Receiver        string            `yaml:"recer_sys_code"`
+	Version         string            `yaml:"infver"`
+	People          map[string]Person `yaml:"people"` // by role: active, resident, elsewhere, paused, nobody
+	Values          map[string]string `yaml:"values"` // item codes and the like
+	// FundIncludesAccount: fund_pay_sumamt contains acct_pay there (identity E).
+	FundIncludesAccount bool `yaml:"fund_includes_account"`
+	// SignIn: messages need a sign_no.
+	SignIn bool `yaml:"sign_in"`
+}
+
+// Options of a Runner.
+type Options struct {
+	Target Target
+	Site   Site
+	Suite  string   // only cases of that suite; "" for all
+	Only   []string // only these cases; nil for all
+	Seed   uint64   // where numbers start
+	Now    func() time.Time
+	// Progress, when set, is called after each case.
+	Progress func(done, total int, c CaseResult)
+}
+
+// Result is a whole run.
+type Result struct {
+	Tool         string              `json:"tool"`
+	Target       string              `json:"target"`
+	Suite        string              `json:"suite,omitempty"`
+	Seed         uint64              `json:"seed"`
+	Began        time.Time           `json:"began"`
+	Ended        time.Time           `json:"ended"`
+	Requirements []RequirementResult `json:"requirements"`
+	Cases        []CaseResult        `json:"cases"`
+}
+
+// RequirementResult is what was found out about a requirement.
+type RequirementResult struct {
+	Requirement
+	Status   Status     `json:"status"`
+	Checks   int        `json:"checks"`
+	Evidence []Evidence `json:"evidence,omitempty"` // of what failed; at most a few
+}
+
+// Evidence says where a check failed, with both sides. It carries no personal data.
+type Evidence struct {
+	Case   string `json:"case"`
+	Step   int    `json:"step"` // from 1
+	Infno  string `json:"infno,omitempty"`
+	Wanted string `json:"wanted"`
+	Got    string `json:"got"`
+}
+
+// CaseResult is how a case went. Stopped says why later steps were not tried, or is "".
+type CaseResult struct {
+	ID      string        `json:"id"`
+	Suite   string        `json:"suite"`
+	Title   Text          `json:"title"`
+	Status  Status        `json:"status"`
+	Stopped string        `json:"stopped,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+	Steps   []StepResult  `json:"steps"`
+}
+
+// StepResult is one message and its answer, masked.
+type StepResult struct {
+	Infno   string   `json:"infno"`
+	Note    Text     `json:"note"`
+	MsgID   string   `json:"msgid,omitempty"`
+	Status  Status   `json:"status"`
+	Faults  []string `json:"faults,omitempty"`
+	Request string   `json:"request,omitempty"`
+	Reply   string   `json:"reply,omitempty"`
+}
+
+// Counts sums requirement results up by status.
+func (r *Result) Counts() map[Status]int {
+	out := map[Status]int{}
+	for _, q := range r.Requirements {
+		out[q.Status]++
+	}
+	return out
+}
+
+// Passed reports whether nothing failed and something was tried.
+func (r *Result) Passed() bool {
+	c := r.Counts()
+	for _, k := range r.Cases {
+		if k.Status == Fail {
+			return false
+		}
+	}
+	return c[Fail] == 0 && c[Pass] > 0
+}

@@ -1,0 +1,294 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/ident"
+	"yiqiao/schemas/strictjson"
+	"yiqiao/schemas/wire"
+)
+
+var (
+	refMsgID = regexp.MustCompile(`^[0-9]{6}[0-9]{14}[0-9]{10}$`)
+	refTime  = regexp.MustCompile(`^[0-9]{17}$`)
+)
+
+// judge holds an answer against what every answer must be and what the step expects. false: the
+// next step can not be tried.
+func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
+	ids := s.ids(a.c)
+	want := s.Expect.Result
+	if want == "" {
+		want = "done"
+	}
+	if refusal != "" {
+		a.res.Reply = refusal
+		if want == "not-done" {
+			return a.verdict(ids, "拒绝 / refused", "")
+		}
+		a.verdict(ids, wantWords(want), refusal)
+		return false
+	}
+	rep, err := wire.DecodeReply(reply)
+	if err != nil {
+		a.verdict(append(ids, "ENV-01"), "返回报文 / a reply message", err.Error())
+		return false
+	}
+	a.every(rep)
+	a.res.Reply = fmt.Sprintf("infcode %s %s %s", rep.InfCode, rep.ErrMsg, a.masked(rep.Output))
+	if (want == "done") != rep.OK() {
+		got := "infcode " + rep.InfCode
+		if rep.ErrMsg != "" {
+			got += " " + rep.ErrMsg
+		}
+		a.verdict(ids, wantWords(want), got)
+		return false
+	}
+	good := true
+	if rep.OK() {
+		a.fields(s.Send, rep.Output)
+	} else if len(s.Expect.Says) > 0 && !slices.ContainsFunc(s.Expect.Says, func(t string) bool { return strings.Contains(rep.ErrMsg, t) }) {
+		good = a.verdict(ids, "err_msg 含 "+strings.Join(s.Expect.Says, " 或 "), rep.ErrMsg)
+	}
+	for _, f := range a.expected(s.Expect, rep.Output) {
+		good = a.verdict(ids, f[0], f[1]) && good
+	}
+	if good {
+		a.verdict(ids, "", "")
+	}
+	for _, name := range sorted(s.Save) {
+		where := s.Save[name]
+		if where == "msgid" {
+			a.v[name] = a.res.MsgID
+			continue
+		}
+		if sum, ok := strings.CutPrefix(where, "="); ok {
+			x, err := a.total(rep.Output, sum)
+			if err != nil {
+				a.verdict(ids, where, err.Error())
+				return false
+			}
+			a.v[name] = json.Number(x.FloatString(2))
+			continue
+		}
+		x, ok := at(rep.Output, where)
+		if !ok || x == nil {
+			a.verdict(ids, where+" 有值 / present", "没有 / missing")
+			return false
+		}
+		a.v[name] = x
+	}
+	return true
+}
+
+func wantWords(want string) string {
+	if want == "done" {
+		return "成功 / success"
+	}
+	return "拒绝 / a refusal"
+}
+
+// every holds what is true of all replies.
+func (a *attempt) every(r wire.Reply) {
+	a.verdict([]string{"ENV-01"}, "", "")
+	if a.r.o.Target.Signed() {
+		a.verdict([]string{"SIG-01"}, "", "") // Exchange would not have given it otherwise
+	}
+	hold := func(id, wanted string, ok bool, got string) {
+		if ok {
+			got = ""
+		} else if got == "" {
+			got = "(空)"
+		}
+		a.verdict([]string{id}, wanted, got)
+	}
+	hold("ENV-02", "30 位数字", refMsgID.MatchString(r.RefMsgID), r.RefMsgID)
+	hold("ENV-03", "17 位时间 refmsg_time", refTime.MatchString(r.RefMsgTime), r.RefMsgTime)
+	hold("ENV-03", "17 位时间 respond_time", refTime.MatchString(r.RespondTime), r.RespondTime)
+	hold("ENV-05", "没有用过的 inf_refmsgid", !a.r.refs[r.RefMsgID], "重复 / used before")
+	a.r.refs[r.RefMsgID] = true
+	if !r.OK() {
+		n := utf8.RuneCountInString(r.ErrMsg)
+		hold("ENV-04", "1 到 200 个字符的 err_msg", n > 0 && n <= 200, fmt.Sprint(n, " 个字符"))
+	}
+}
+
+// fields holds an output against its table and the amounts against each other.
+func (a *attempt) fields(infno string, output any) {
+	n := ident.Infno(infno)
+	id := "FLD-" + infno + "-O"
+	var bad []string
+	amounts := map[string][]string{}
+	for _, f := range a.r.checker.Reply(n, output) {
+		if kind, ok := strings.CutPrefix(f.Code, check.CodeIdentityPrefix); ok {
+			kind = strings.ToUpper(kind)
+			if kind == "E" {
+				kind = "C"
+			}
+			amounts["AMT-"+kind] = append(amounts["AMT-"+kind], f.Path)
+			continue
+		}
+		if f.Severity == check.Error || f.Code == check.CodeFieldMissing {
+			bad = append(bad, f.Path+" "+f.ZH)
+		}
+	}
+	a.verdict([]string{id}, "接口表 / the table", strings.Join(bad, "; "))
+	for _, k := range a.amountsOf(infno, output) {
+		a.verdict([]string{k}, "恒等式成立 / the identity holds", strings.Join(amounts[k], "; "))
+	}
+}
+
+// amountsOf lists the identities an output is subject to.
+func (a *attempt) amountsOf(infno string, output any) []string {
+	switch infno {
+	case "2206", "2207", "2303", "2304", "2101", "2102":
+		return []string{"AMT-A", "AMT-B", "AMT-C", "AMT-D", "AMT-J"}
+	case "2208", "2305", "2103":
+		return []string{"AMT-K"}
+	case "2204", "2301":
+		return []string{"AMT-ROW"}
+	}
+	return nil
+}
+
+// expected gives what of an expectation does not hold: wanted, got.
+func (a *attempt) expected(e Expect, out any) (faults [][2]string) {
+	add := func(wanted, got string) { faults = append(faults, [2]string{wanted, got}) }
+	for _, where := range sorted(e.Equal) {
+		n := e.Equal[where]
+		want, err := a.v.value(&n)
+		if err != nil {
+			add(where, err.Error())
+			continue
+		}
+		if got, _ := at(out, where); !same(want, got) {
+			add(where+" = "+show(want), a.showField(where, got))
+		}
+	}
+	for _, where := range e.Present {
+		if got, ok := at(out, where); !ok || got == nil || got == "" {
+			add(where+" 有值 / present", "没有 / missing")
+		}
+	}
+	for _, where := range e.Absent {
+		if got, ok := at(out, where); ok && got != nil && got != "" {
+			add(where+" 没有 / absent", a.showField(where, got))
+		}
+	}
+	for _, where := range sorted(e.Count) {
+		got, _ := at(out, where)
+		list, _ := got.([]any)
+		if len(list) != e.Count[where] {
+			add(fmt.Sprintf("%s: %d 行", where, e.Count[where]), fmt.Sprintf("%d 行", len(list)))
+		}
+	}
+	for _, where := range sorted(e.Match) {
+		got, _ := at(out, where)
+		if ok, err := regexp.MatchString(e.Match[where], strictjson.Text(got)); err != nil || !ok {
+			add(where+" ~ "+e.Match[where], a.showField(where, got))
+		}
+	}
+	for _, sum := range e.Sums {
+		if got := a.sum(out, sum); got != "" {
+			add(sum, got)
+		}
+	}
+	return faults
+}
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// same compares numbers by value, however they are written, and texts as they are.
+func same(want, got any) bool {
+	w, wok := new(big.Rat).SetString(strictjson.Text(want))
+	g, gok := new(big.Rat).SetString(strictjson.Text(got))
+	_, wnum := want.(json.Number)
+	_, gnum := got.(json.Number)
+	if wok && gok && (wnum || gnum) {
+		return w.Cmp(g) == 0
+	}
+	return strictjson.Text(want) == strictjson.Text(got)
+}
+
+func show(v any) string {
+	if v == nil {
+		return "null"
+	}
+	return strictjson.Text(v)
+}
+
+// showField is a value for the report; what identifies a person stays out.
+func (a *attempt) showField(where string, v any) string {
+	name := where[strings.LastIndexByte(where, '.')+1:]
+	if a.r.cat.Personal(name) || a.r.cat.Credential(name) {
+		return "(不显示 / not shown)"
+	}
+	return show(v)
+}
+
+// sum judges "path = term + term - term"; terms are paths, variables or amounts. "" when it holds.
+func (a *attempt) sum(out any, text string) string {
+	left, right, ok := strings.Cut(text, "=")
+	if !ok {
+		return "不是等式 / no equation"
+	}
+	l, err := a.total(out, left)
+	if err != nil {
+		return err.Error()
+	}
+	r, err := a.total(out, right)
+	if err != nil {
+		return err.Error()
+	}
+	if l.Cmp(r) != 0 {
+		return l.FloatString(2) + " ≠ " + r.FloatString(2)
+	}
+	return ""
+}
+
+func (a *attempt) total(out any, text string) (*big.Rat, error) {
+	total, sign := new(big.Rat), int64(1)
+	for _, word := range strings.Fields(text) {
+		switch word {
+		case "+":
+			sign = 1
+			continue
+		case "-":
+			sign = -1
+			continue
+		}
+		var v any = word
+		if strings.HasPrefix(word, "$") {
+			x, err := a.v.value(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: word})
+			if err != nil {
+				return nil, err
+			}
+			v = x
+		} else if word[0] < '0' || word[0] > '9' {
+			v, _ = at(out, word)
+		}
+		n, ok := new(big.Rat).SetString(strictjson.Text(v))
+		if !ok {
+			return nil, fmt.Errorf("%s 没有数值 / is no number", word)
+		}
+		total.Add(total, n.Mul(n, big.NewRat(sign, 1)))
+		sign = 1
+	}
+	return total, nil
+}
