@@ -157,12 +157,21 @@ type ConfirmSettlement struct {
 // patient's credential. When the centre refuses what is left, the money is back and the same
 // request may be sent again (CodeRestUnsettled).
 type RefundSettlement struct {
-	RequestID  string      `json:"request_id"`
-	ID         string      `json:"-"`
-	Operator   Operator    `json:"operator"`
-	Rows       []string    `json:"rows,omitempty"`       // ids of the fees to take out, whole rows; empty: the whole bill
-	Credential *Credential `json:"credential,omitempty"` // with Rows, when the gateway does not hold it
+	RequestID string   `json:"request_id"`
+	ID        string   `json:"-"`
+	Operator  Operator `json:"operator"`
+	Rows      []string `json:"rows,omitempty"` // ids of the fees to take out, whole rows; with no Parts either: the whole bill
+	// Parts are rows of which a quantity is taken out; what is left is settled as quantity times price. Members of
+	// Extra stay as they were.
+	Parts      []RowPart   `json:"parts,omitempty"`
+	Credential *Credential `json:"credential,omitempty"` // with Rows or Parts, when the gateway does not hold it
 	Invoice    string      `json:"invono,omitempty"`     // of what is left
+}
+
+// RowPart is a quantity of a row, a decimal as text.
+type RowPart struct {
+	ID       string `json:"id"` // feedetl_sn
+	Quantity string `json:"quantity"`
 }
 
 // BillState is where a settlement stands.
@@ -244,6 +253,7 @@ type Settlement struct {
 	SettledAt    string           `json:"settled_at,omitempty"`
 	Refund       *Refund          `json:"refund,omitempty"`        // the latest undo of a settlement of this bill
 	RefundedRows []string         `json:"refunded_rows,omitempty"` // fees taken out by partial refunds
+	ReducedRows  []RowPart        `json:"reduced_rows,omitempty"`  // fees taken out in part, with the quantity that is left
 	Steps        []Step           `json:"steps"`
 	Warnings     []check.Finding  `json:"warnings,omitempty"`
 }

@@ -33,6 +33,7 @@ const (
 	CodeTotalMismatch = "total-mismatch"
 	CodeRowUnknown    = "refund-row-unknown"
 	CodeRowGone       = "refund-row-gone"
+	CodePartQuantity  = "refund-quantity"
 )
 
 // FindingCodes lists them for docs/errors.md.
@@ -53,6 +54,7 @@ func FindingCodes() []check.Meaning {
 		{Code: CodeCashDiffers, ZH: "告知患者的现金与预结算的现金不同", EN: "the cash the patient was told is not that of the trial settlement"},
 		{Code: CodeRowUnknown, ZH: "账单中没有此明细", EN: "the bill has no such row"},
 		{Code: CodeRowGone, ZH: "此明细已经退过", EN: "the row was refunded before"},
+		{Code: CodePartQuantity, ZH: "退的数量须大于 0 且不超过该明细剩余的数量", EN: "the quantity to take back is not above 0, or more than the row has left"},
 		{Code: CodeTotalMismatch, ZH: "医保返回的总金额与账单不一致", EN: "the centre's total is not that of the bill"},
 	}
 }

@@ -390,3 +390,55 @@ func TestPartialRefundsBySeed(t *testing.T) {
 		}
 	}
 }
+
+func lessOf(id string, s gateway.Settlement, name string, rows []int, parts ...gateway.RowPart) gateway.RefundSettlement {
+	r := partOf(id, s, name, rows...)
+	r.Parts = parts
+	return r
+}
+
+func TestARefundOfPartOfARow(t *testing.T) {
+	b := newBench(t, askingRegion())
+	s := b.settled("r1", 3) // rows of 2 at 1.005
+	r := lessOf("x1", s, "r1", []int{0}, gateway.RowPart{ID: "r1-1", Quantity: "0.5"})
+	got, err := b.desk.RefundSettlement(bg, his, r)
+	if err != nil || got.State != gateway.BillSettled || !slices.Equal(got.RefundedRows, []string{"r1-0"}) ||
+		!slices.Equal(got.ReducedRows, []gateway.RowPart{{ID: "r1-1", Quantity: "1.5"}}) {
+		t.Fatalf("%+v %v", got, err)
+	}
+	b.wantStanding(got, "3.52") // 1.5 x 1.005 = 1.51 and 2.01
+	sent := rows(b.centre.Sent("2204")[1].Input, "feedetail")
+	if len(sent) != 2 || text(sent[0]["cnt"]) != "1.5" || text(sent[0]["det_item_fee_sumamt"]) != "1.51" || text(sent[1]["cnt"]) != "2" {
+		t.Errorf("%v", sent)
+	}
+	if again, err := b.desk.RefundSettlement(bg, his, r); err != nil || again.SettlementID != got.SettlementID {
+		t.Errorf("repeated: %+v %v", again, err)
+	}
+	r.Parts[0].Quantity = "1"
+	if _, err := b.desk.RefundSettlement(bg, his, r); codeOf(err) != gateway.CodeRequestIDReused {
+		t.Errorf("another quantity: %v", err)
+	}
+	for name, bad := range map[string]gateway.RowPart{
+		"/parts/0/quantity": {ID: "r1-1", Quantity: "1.5001"}, "/parts/0/id": {ID: "r1-0", Quantity: "1"},
+	} {
+		_, err := b.desk.RefundSettlement(bg, his, lessOf("x2", s, "r1", nil, bad))
+		if e, ok := err.(*gateway.Error); !ok || e.Code != gateway.CodeRequestInvalid || e.Path != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, q := range []string{"", "0", "-1", "1e0", "x", "9223372036854775807", "0.00001"} {
+		if _, err := b.desk.RefundSettlement(bg, his, lessOf("x3", s, "r1", nil, gateway.RowPart{ID: "r1-1", Quantity: q})); codeOf(err) != gateway.CodeRequestInvalid {
+			t.Errorf("%q: %v", q, err)
+		}
+	}
+	// More of it, to the end: the row is gone; the last of the last row is the whole bill.
+	got, err = b.desk.RefundSettlement(bg, his, lessOf("x4", s, "r1", nil, gateway.RowPart{ID: "r1-1", Quantity: "1.50"}))
+	if err != nil || len(got.ReducedRows) != 0 || !slices.Equal(got.RefundedRows, []string{"r1-0", "r1-1"}) {
+		t.Fatalf("%+v %v", got, err)
+	}
+	b.wantStanding(got, "2.01")
+	got, err = b.desk.RefundSettlement(bg, his, lessOf("x5", s, "r1", nil, gateway.RowPart{ID: "r1-2", Quantity: "2"}))
+	if err != nil || got.State != gateway.BillRefunded || len(b.town.standing("")) != 0 {
+		t.Errorf("%+v %v", got, err)
+	}
+}

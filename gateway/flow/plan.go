@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -16,15 +17,16 @@ import (
 // takes back everything, begins round n: the rows it leaves, under a batch number of their own. A
 // step of round n is named with it ("2207#1.1").
 type plan struct {
-	System  string   `json:"system"` // the HIS request
-	Request string   `json:"request"`
-	Whole   bool     `json:"whole,omitempty"`  // nothing is left
-	From    int      `json:"from,omitempty"`   // the round it changes; of several plans the last one counts
-	Closes  bool     `json:"closes,omitempty"` // that round was not settled when this was written, and never will be
-	Bars    bool     `json:"bars,omitempty"`   // an earlier plan for that round may undo nothing any more
-	Batch   string   `json:"batch,omitempty"`  // chrg_bchno of what is left
-	Gone    []string `json:"gone,omitempty"`   // all rows taken out so far
-	Invoice string   `json:"invono,omitempty"`
+	System  string            `json:"system"` // the HIS request
+	Request string            `json:"request"`
+	Whole   bool              `json:"whole,omitempty"`  // nothing is left
+	From    int               `json:"from,omitempty"`   // the round it changes; of several plans the last one counts
+	Closes  bool              `json:"closes,omitempty"` // that round was not settled when this was written, and never will be
+	Bars    bool              `json:"bars,omitempty"`   // an earlier plan for that round may undo nothing any more
+	Batch   string            `json:"batch,omitempty"`  // chrg_bchno of what is left
+	Gone    []string          `json:"gone,omitempty"`   // all rows taken out so far
+	Left    map[string]string `json:"left,omitempty"`   // quantity left of rows taken out in part so far
+	Invoice string            `json:"invono,omitempty"`
 }
 
 const stepPlan = "plan"
@@ -102,7 +104,7 @@ func (c *climb) take(asked *gateway.OpenSettlement) {
 		return
 	}
 	rest := *asked
-	rest.Fees = leftOf(asked.Fees, c.stand.plans[c.stand.round-1].Gone)
+	rest.Fees = c.stand.plans[c.stand.round-1].rest(asked.Fees)
 	var sum money.Fen
 	for _, f := range rest.Fees {
 		amount, _ := money.Parse(f.Amount) // it was read when the bill was handed in
@@ -129,13 +131,14 @@ func leftOf(fees []gateway.Fee, gone []string) []gateway.Fee {
 
 // planFor says what a refund of these rows comes to, as the bill stands.
 func (d *Desk) planFor(ctx context.Context, c *climb, t task, r gateway.RefundSettlement) (plan, error) {
-	p := plan{System: t.key.System, Request: t.key.ID, Whole: len(r.Rows) == 0, From: c.stand.round, Closes: !c.stand.settledNow()}
+	p := plan{System: t.key.System, Request: t.key.ID, Whole: !partial(r), From: c.stand.round, Closes: !c.stand.settledNow()}
 	p.Bars = !p.Closes && slices.ContainsFunc(c.stand.plans, func(q plan) bool { return q.From == p.From })
 	if p.Whole {
 		return p, nil
 	}
 	if c.stand.round > 0 {
 		p.Gone = slices.Clone(c.stand.plans[c.stand.round-1].Gone)
+		p.Left = maps.Clone(c.stand.plans[c.stand.round-1].Left)
 	}
 	b := &billCheck{}
 	fees := make(map[string]bool, len(c.asked.Fees))
@@ -153,12 +156,13 @@ func (d *Desk) planFor(ctx context.Context, c *climb, t task, r gateway.RefundSe
 			b.add(CodeRowGone, at, "")
 		}
 	}
+	p.Gone = append(p.Gone, r.Rows...)
+	p.lessen(b, c.asked.Fees, r.Parts)
 	if len(b.found) > 0 {
 		return p, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: b.found[0].Path, Ref: t.bill, Findings: b.found}
 	}
-	p.Gone = append(p.Gone, r.Rows...)
 	if len(leftOf(c.asked.Fees, p.Gone)) == 0 {
-		p.Whole, p.Gone = true, nil
+		p.Whole, p.Gone, p.Left = true, nil, nil
 		return p, nil
 	}
 	if c.cred == nil {

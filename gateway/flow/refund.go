@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/check"
@@ -21,7 +22,7 @@ func (d *Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	if len(r.Rows) > mostFees {
+	if len(r.Rows)+len(r.Parts) > mostFees {
 		return gateway.Settlement{}, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: "/rows", Ref: b.ID,
 			Findings: []check.Finding{billFinding(CodeFeesTooMany, "/rows", "")}}
 	}
@@ -33,11 +34,15 @@ func (d *Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway
 // refundParts is what two refunds of the same id are compared by. The order of the rows says nothing.
 func refundParts(bill string, r gateway.RefundSettlement) [][]byte {
 	parts := [][]byte{[]byte(opRefund), []byte(bill)}
-	if len(r.Rows) == 0 {
+	if !partial(r) {
 		return parts
 	}
 	for _, id := range slices.Sorted(slices.Values(r.Rows)) {
 		parts = append(parts, []byte(id))
+	}
+	less := slices.SortedFunc(slices.Values(r.Parts), func(a, b gateway.RowPart) int { return strings.Compare(a.ID, b.ID) })
+	for _, part := range less {
+		parts = append(parts, []byte("part"), []byte(part.ID), []byte(part.Quantity))
 	}
 	return append(parts, []byte(r.Invoice))
 }
@@ -59,7 +64,7 @@ func (d *Desk) refunding(ctx context.Context, t task, r gateway.RefundSettlement
 	if err != nil {
 		return gateway.Settlement{}, err
 	}
-	if len(r.Rows) > 0 {
+	if partial(r) {
 		d.takeCredential(c, r.Credential)
 	}
 	mine := known != nil
@@ -109,7 +114,7 @@ func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, r gateway.Refun
 		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state)}
 	case n == 0 && (c.stand.settledNow() || state == gateway.BillResettling):
 		return d.decideRefund(ctx, c, t, r, mine)
-	case n == 0 && len(r.Rows) > 0:
+	case n == 0 && partial(r):
 		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state)}
 	}
 	if !*mine {

@@ -313,7 +313,8 @@ func (d *Desk) confirmedNow(ctx context.Context, t task, answer []byte) (gateway
 		return gateway.Settlement{}, err
 	}
 	now := c.view()
-	s.State, s.Unknown, s.NeedsPerson, s.Refund, s.RefundedRows = now.State, now.Unknown, now.NeedsPerson, now.Refund, now.RefundedRows
+	s.State, s.Unknown, s.NeedsPerson, s.Refund = now.State, now.Unknown, now.NeedsPerson, now.Refund
+	s.RefundedRows, s.ReducedRows = now.RefundedRows, now.ReducedRows
 	return s, nil
 }
 

@@ -43,7 +43,8 @@ func (c *climb) view() gateway.Settlement {
 		s.Message = refused(rec).ErrMsg
 	}
 	if c.stand.round > 0 {
-		s.RefundedRows = c.stand.plans[c.stand.round-1].Gone
+		p := &c.stand.plans[c.stand.round-1]
+		s.RefundedRows, s.ReducedRows = p.Gone, p.reduced()
 	}
 	info, funds := c.facts.trial, rows(nil, "")
 	var wrong []check.Finding

@@ -102,7 +102,9 @@ func (c *Counter) bindings() (err error) {
 	if c.confirm, err = bind.New[gateway.ConfirmSettlement](confirm); err != nil {
 		return err
 	}
-	if c.refund, err = bind.New[gateway.RefundSettlement](rules("RefundSettlement")); err != nil {
+	refund := rules("RefundSettlement")
+	refund.Decimal = []string{"RowPart.quantity"}
+	if c.refund, err = bind.New[gateway.RefundSettlement](refund); err != nil {
 		return err
 	}
 	if c.admit, err = bind.New[gateway.AdmitStay](rules("AdmitStay")); err != nil {

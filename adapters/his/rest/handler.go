@@ -104,7 +104,7 @@ func (h *Handler) bindings() (err error) {
 		return err
 	}
 	if h.refund, err = bind.New[gateway.RefundSettlement](bind.Rules{
-		Optional: optional("RefundSettlement.request_id"), MaxText: operatorText,
+		Optional: optional("RefundSettlement.request_id"), MaxText: operatorText, Decimal: []string{"RowPart.quantity"},
 	}); err != nil {
 		return err
 	}

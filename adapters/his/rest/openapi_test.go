@@ -61,6 +61,7 @@ var described = map[string]reflect.Type{
 	"Text":              reflect.TypeFor[Text](),
 	"Index":             reflect.TypeFor[Index](),
 	"Health":            reflect.TypeFor[Health](),
+	"RowPart":           reflect.TypeFor[gateway.RowPart](),
 	"Refund":            reflect.TypeFor[gateway.Refund](),
 	"OpenCount":         reflect.TypeFor[gateway.OpenCount](),
 	"ErrorTable":        reflect.TypeFor[ErrorTable](),

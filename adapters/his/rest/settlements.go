@@ -63,7 +63,7 @@ func (h *Handler) postRefund(k *call) (answer, error) {
 // refundedAs lists the states a refund ends in. Rows that are all that was left are the whole bill.
 func refundedAs(r gateway.RefundSettlement) []gateway.BillState {
 	list := []gateway.BillState{gateway.BillRefunded, gateway.BillCancelled}
-	if len(r.Rows) > 0 {
+	if len(r.Rows)+len(r.Parts) > 0 {
 		list = append(list, gateway.BillSettled)
 	}
 	return list
