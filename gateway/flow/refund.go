@@ -91,6 +91,16 @@ func (d *Desk) refunding(ctx context.Context, t task, r gateway.RefundSettlement
 	return s, err
 }
 
+// resettled reports whether the rest was settled in a round, whatever became of it since.
+func (s *stand) resettled(round int) bool {
+	for _, rec := range s.steps {
+		if settles(baseOf(rec)) && roundOf(rec) == round && rec.State == gateway.StateDone {
+			return true
+		}
+	}
+	return false
+}
+
 // errOvertaken: another refund of the bill was asked for since.
 var errOvertaken = errors.New("flow: overtaken by another refund")
 
@@ -103,6 +113,8 @@ func (d *Desk) refundOnce(ctx context.Context, c *climb, t task, r gateway.Refun
 	case state == gateway.BillSettling:
 		last, _ := c.stand.get(c.stand.name(stepSettle))
 		return d.lookInto(ctx, c, last)
+	case n > 0 && !latest && c.stand.resettled(n):
+		return nil // it was done, and its answer could not be kept; the later one has one of its own
 	case n > 0 && !latest:
 		return &gateway.Error{Code: gateway.CodeState, Op: t.name(), Ref: t.bill, Detail: string(state), Err: errOvertaken}
 	case n > 0 && !p.Whole:
