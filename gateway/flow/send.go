@@ -180,6 +180,9 @@ func (d *Desk) conclude(ctx context.Context, j job, rec gateway.Record, e gatewa
 	after, err := d.addFirst(ctx, rec, e, answer)
 	if errors.Is(err, gateway.ErrStale) { // it was taken for lost meanwhile
 		after, err = d.endLate(ctx, rec.ID, e, answer)
+		if j.output != nil {
+			*j.output = read(after.Output) // what ended it may not be what was heard here
+		}
 	}
 	if err != nil && !errors.Is(err, errMoved) {
 		d.log.Error("outcome not written", "msgid", string(rec.ID), "err", err.Error())
