@@ -82,6 +82,10 @@ func writeStarter(dir string, st starter) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	record, err := sm.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
 	apiKey := "yq_" + randomHex(24)
 	digest := p.SM3([]byte(apiKey))
 	st.KeyDigest = hex.EncodeToString(digest[:])
@@ -91,10 +95,12 @@ func writeStarter(dir string, st starter) ([]string, error) {
 		{"secrets/journal.key", randomHex(32)},
 		{"secrets/gateway-private.key", keys.FormatPrivate(gw)},
 		{"secrets/simulator-private.key", keys.FormatPrivate(centre)},
+		{"secrets/audit.key", keys.FormatPrivate(record)},
 		{"secrets/app-secret", strings.ToUpper(randomHex(16))},
 		{"secrets/tif-token", strings.ToUpper(randomHex(16))},
 		{starterAPIKey, apiKey},
 		{"keys/gateway.pub", keys.FormatPublic(gw.Public())},
+		{"keys/audit.pub", keys.FormatPublic(record.Public())},
 		{"keys/simulator.pub", keys.FormatPublic(centre.Public())},
 		{".gitignore", "secrets/\ndata/"},
 		{"simulator.yaml", ""},

@@ -108,5 +108,6 @@ Yiqiao stands between a hospital information system and the national medical-ins
 		versionCommand(s), doctorCommand(s), reconcileCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s), acceptCommand(s),
 	)
 	root.AddCommand(mapCommand(s))
+	root.AddCommand(auditCommand(s))
 	return root
 }

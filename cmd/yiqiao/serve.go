@@ -130,6 +130,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, fmt.Errorf("%s 正被另一个网关使用 / is in use by another gateway", dir)
 	}
 	srv.closers = append(srv.closers, func() { _ = srv.lock.Unlock() })
+	g.auditAs, g.clock = g.auditName(), clock
 	if srv.journal, err = g.openJournal(ctx, srv.parts.provider); err != nil {
 		return nil, err
 	}
@@ -202,6 +203,7 @@ func (srv *server) run(ctx context.Context) error {
 	defer wg.Wait()
 	deskErr := make(chan error, 1)
 	wg.Go(func() { deskErr <- srv.desk.Run(work) })
+	wg.Go(func() { _ = srv.journal.audit.Run(work) })
 	for _, run := range srv.beside {
 		wg.Go(func() { _ = run(work) }) // it logs what goes wrong, and ends with work
 	}

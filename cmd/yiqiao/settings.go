@@ -36,9 +36,13 @@ type gatewaySettings struct {
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
 	Queue        queueSettings             `yaml:"queue"`
 	Keys         keysSettings              `yaml:"keys"`
+	Audit        auditSettings             `yaml:"audit"`
 
 	base   string   // folder of the file
 	opened *secrets // see places
+
+	auditAs string        // name in the audit record; "": a command's
+	clock   gateway.Clock // nil: the real one
 }
 
 type logSettings struct {
@@ -240,6 +244,7 @@ func (s *gatewaySettings) check() error {
 		bad("name: letters, digits and - _ . only, at most 64")
 	}
 	faults = append(faults, s.Journal.faults()...)
+	faults = append(faults, s.Audit.faults()...)
 	faults = append(faults, s.Keys.faults()...)
 	if _, err := logLevel(s.Log.Level); err != nil {
 		bad("log.level: %v", err)

@@ -18,6 +18,7 @@ import (
 	"yiqiao/crypto/keys"
 	"yiqiao/crypto/sm"
 	"yiqiao/gateway"
+	"yiqiao/gateway/audit"
 	"yiqiao/gateway/centre"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/flow"
@@ -211,10 +212,13 @@ type opened struct {
 	*journal.Journal
 	db    *store.DB
 	vault *vault.Vault
+	audit *audit.Log
 }
 
 func (o opened) close() {
-	_ = errors.Join(o.Journal.Close(), o.db.Close())
+	err := o.Journal.Close()
+	o.signAudit()
+	_ = errors.Join(err, o.db.Close())
 	o.vault.Close()
 }
 
@@ -266,12 +270,17 @@ func (s *gatewaySettings) openJournalAt(ctx context.Context, p sm.Provider, o st
 	if err != nil {
 		return opened{}, errors.Join(explainVault(err), db.Close())
 	}
-	j, err := journal.Open(db, journal.Options{Sealer: sealerOf(v)})
+	record, err := s.openAudit(db, p, v.Digest([]byte("yiqiao audit")))
 	if err != nil {
 		v.Close()
 		return opened{}, errors.Join(err, db.Close())
 	}
-	return opened{j, db, v}, nil
+	j, err := journal.Open(db, journal.Options{Sealer: sealerOf(v), Audit: record})
+	if err != nil {
+		v.Close()
+		return opened{}, errors.Join(err, db.Close())
+	}
+	return opened{j, db, v, record}, nil
 }
 
 // explainVault says in Chinese what to do when the keys of the journal are not there.

@@ -39,7 +39,10 @@ func (j *Journal) Import(ctx context.Context, r io.ReadSeeker, newSum func() has
 		if err := in.empty(); err != nil {
 			return err
 		}
-		return in.read(ctx, bufio.NewReaderSize(r, 1<<20))
+		if err := in.read(ctx, bufio.NewReaderSize(r, 1<<20)); err != nil {
+			return err
+		}
+		return in.imported()
 	})
 	// The vault has seen the keys of the file: whatever became of them, it looks again.
 	if k, ok := j.o.Sealer.(keeper); ok {

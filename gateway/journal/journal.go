@@ -34,7 +34,8 @@ type Sealer interface {
 
 // Options of a journal.
 type Options struct {
-	Sealer Sealer // required
+	Sealer Sealer  // required
+	Audit  Auditor // has what is written noted in the database's ledger. Default: nobody
 }
 
 // Journal implements gateway.Journal on a database. Several may share one database, in one process

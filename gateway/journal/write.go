@@ -22,13 +22,14 @@ type sealedEntry struct {
 	answer   []byte  // of Answer
 	born     marking // of Record
 	found    marking // of Append
+	items    Items
 }
 
 func (j *Journal) sealEntry(ctx context.Context, e gateway.Entry) (s sealedEntry, err error) {
 	if err := e.Check(); err != nil {
 		return s, err
 	}
-	s.Entry = e
+	s.Entry, s.items = e, j.items(&e)
 	of := vault.Scope{Institution: institutionOf(e), Class: e.Class}
 	if r := e.Request; r != nil {
 		of.At = r.CreatedAt
@@ -265,6 +266,7 @@ func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
 			return w.known(r)
 		}
 		w.requests = append(w.requests, requestSeq{r.Key, seq})
+		w.tx.Note(e.items.Request)
 	}
 	if b := e.Bill; b != nil {
 		var seq int64
@@ -276,16 +278,19 @@ func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
 			return nil, fmt.Errorf("%w: bill %s", gateway.ErrExists, b.ID)
 		}
 		w.bills = append(w.bills, billSeq{b.ID, seq})
+		w.tx.Note(e.items.Bill)
 	}
 	if e.Record != nil {
 		if err := w.record(e); err != nil {
 			return nil, err
 		}
+		w.tx.Note(e.items.Record)
 	}
 	if e.Append != nil {
 		if err := w.append(e); err != nil {
 			return nil, err
 		}
+		w.tx.Note(e.items.Append)
 	}
 	if a := e.Answer; a != nil {
 		n, err := w.tx.Exec(sqlAnswer, e.answer, toMillis(a.At), a.Key.System, a.Key.ID)
@@ -296,6 +301,8 @@ func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
 			if _, err := w.requestSeq(a.Key); err != nil {
 				return nil, err
 			}
+		} else {
+			w.tx.Note(e.items.Answer)
 		}
 	}
 	return nil, nil
