@@ -4,7 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"yiqiao/adapters/his/counter"
@@ -121,4 +127,70 @@ func TestBenchmarkBillIsGood(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+}
+
+// BenchmarkLine compares the ways in for one and the same bill, up to the trial settlement at the
+// simulator with a durable journal: 64 connections over HTTP, and 64 over MLLP with the mapping.
+func BenchmarkLine(b *testing.B) {
+	// A hospital of its own for each: the simulator gets slower with every bill it has.
+	hospital := func(b *testing.B) (gw *server, key string) {
+		_, gw = newHospital(b, func(g *gatewaySettings) {
+			text, err := os.ReadFile(filepath.Join(g.base, starterAPIKey))
+			if err != nil {
+				b.Fatal(err)
+			}
+			key = strings.TrimSpace(string(text))
+			g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
+				Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{"H44010000001"}}}}}
+		})
+		b.ResetTimer()
+		return gw, key
+	}
+	sample, err := defs.FS.ReadFile("generic-hl7/cases/outpatient-bill.hl7")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var n atomic.Int64
+	parallel := max(1, 64/runtime.GOMAXPROCS(0))
+	b.Run("rest", func(b *testing.B) {
+		gw, key := hospital(b)
+		http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 128
+		b.SetParallelism(parallel)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				bill, _ := standardBill(fmt.Sprint("R", n.Add(1)), "999999198503120018", "测试甲")
+				body, err := json.Marshal(bill)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if status, answer, err := post(context.Background(), "http://"+gw.addr()+"/api/v1/settlements", key, body); err != nil || status != 201 {
+					b.Errorf("%d %v %s", status, err, answer)
+					return
+				}
+			}
+		})
+	})
+	b.Run("mllp", func(b *testing.B) {
+		gw, _ := hospital(b)
+		b.SetParallelism(parallel)
+		b.RunParallel(func(pb *testing.PB) {
+			c, err := net.Dial("tcp", gw.hl7[0].ln.Addr().String())
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			l := hl7.NewLink(c, 0)
+			defer l.Close()
+			for pb.Next() {
+				tag := fmt.Sprint("H", n.Add(1))
+				msg := strings.NewReplacer("ZD20261123001", tag, "|M001|", "|"+tag+"|", "MZ20261123000001", "MZ"+tag).Replace(string(sample))
+				ack, err := l.Send(context.Background(), []byte(msg))
+				if err != nil || !strings.Contains(string(ack), "|presettled|") {
+					b.Errorf("%v %s", err, ack)
+					return
+				}
+			}
+		})
+	})
 }

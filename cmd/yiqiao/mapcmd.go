@@ -130,7 +130,7 @@ func mapOne(d gateway.Mapper, ck *check.Checker, src gateway.Source) mappedMessa
 
 func printMapped(s *streams, r mapReport, explain bool) {
 	for _, m := range r.Messages {
-		fmt.Fprintf(s.out, "%s %s", m.Type, m.ID)
+		fmt.Fprintf(s.out, "%s %s", oneLine(m.Type), oneLine(m.ID))
 		if m.Event != "" {
 			fmt.Fprintf(s.out, "  事件 %s", m.Event)
 		}

@@ -124,7 +124,7 @@ func replay(from string, current, candidate *definition) (replayReport, error) {
 func printReplay(s *streams, r replayReport) {
 	var rows [][]string
 	for _, m := range r.Differ {
-		rows = append(rows, []string{fmt.Sprintf("%s#%d", m.File, m.Number), m.Type + " " + m.ID, "", ""})
+		rows = append(rows, []string{fmt.Sprintf("%s#%d", m.File, m.Number), oneLine(m.Type + " " + m.ID), "", ""})
 		for _, c := range m.Changes {
 			rows = append(rows, []string{"", c.Path[min(len(c.Path), 2):], oneLine(c.Old), oneLine(c.New)})
 		}

@@ -368,7 +368,9 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := hl7.New(options(&histest.Desk{}))
+	o := options(&histest.Desk{})
+	o.FrameTime = 2 * time.Second
+	s, err := hl7.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,6 +383,7 @@ func TestTLS(t *testing.T) {
 	go func() { done <- s.Serve(ctx, ln) }()
 	plain := dial(t, ln.Addr().String()) // one that does not speak TLS disturbs nobody
 	_, _ = plain.Write(framed(message(open)))
+	mute := dial(t, ln.Addr().String()) // nor one that says nothing at all: it is put out
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool})
@@ -393,6 +396,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%v %s", err, ack)
 	}
 	_ = l.Close()
+	closed(t, mute)
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)

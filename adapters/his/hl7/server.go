@@ -93,6 +93,14 @@ func passing(err error) bool {
 // Deadlines are the machine's: the kernel keeps them.
 func (s *Server) connection(ctx, work context.Context, c net.Conn) {
 	defer c.Close()
+	if t, ok := c.(interface{ HandshakeContext(context.Context) error }); ok { // TLS: who does not finish it keeps no place
+		_ = c.SetDeadline(time.Now().Add(s.o.FrameTime))
+		if err := t.HandshakeContext(ctx); err != nil {
+			s.o.Log.Warn("a TLS handshake failed", "from", c.RemoteAddr().String())
+			return
+		}
+		_ = c.SetDeadline(time.Time{})
+	}
 	r := bufio.NewReaderSize(c, 16<<10)
 	for ctx.Err() == nil {
 		_ = c.SetReadDeadline(time.Now().Add(s.o.Idle))
