@@ -141,7 +141,10 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	if err := acceptWrite(s, p, f, res); err != nil {
 		return err
 	}
-	if !res.Passed() {
+	switch {
+	case !res.Reached:
+		return errors.New("对方没有给出任何可用的答复, 验收未能执行 / nothing readable came back: could not run")
+	case !res.Passed():
 		return errNo
 	}
 	return nil
@@ -181,7 +184,11 @@ func acceptWrite(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Resul
 	word := map[acceptance.Status]string{acceptance.Pass: "通过", acceptance.Fail: "未通过", acceptance.NotRun: "未执行"}
 	var rows [][]string
 	for _, c := range res.Cases {
-		rows = append(rows, []string{word[c.Status], c.ID, c.Title.ZH, c.Stopped})
+		why := c.Stopped
+		if n := len(c.Steps); n > 0 && len(c.Steps[n-1].Faults) > 0 {
+			why = fmt.Sprintf("第 %d 步 %s: %s", n, c.Steps[n-1].Infno, c.Steps[n-1].Faults[0])
+		}
+		rows = append(rows, []string{word[c.Status], c.ID, c.Title.ZH, why})
 	}
 	table(s.out, []string{"结果", "用例", "内容", "说明"}, rows)
 	for _, q := range res.Requirements {

@@ -94,7 +94,7 @@ func TestAcceptACentre(t *testing.T) {
 		t.Errorf("changed: %d %s", code, text)
 	}
 	srv.Close()
-	if code, text := acceptOut(t, append(args, "--this-is-a-test-environment", "--suite", "pharmacy")...); code != exitNo || !strings.Contains(text, "没有可用的答复") {
+	if code, text := acceptOut(t, append(args, "--this-is-a-test-environment", "--suite", "pharmacy")...); code != exitFail || !strings.Contains(text, "没有可用的答复") {
 		t.Errorf("a centre that is down: %d %s", code, text)
 	}
 }

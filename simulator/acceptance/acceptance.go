@@ -95,6 +95,7 @@ type Result struct {
 	Seed         uint64              `json:"seed"`
 	Began        time.Time           `json:"began"`
 	Ended        time.Time           `json:"ended"`
+	Reached      bool                `json:"reached"` // something readable came back at least once
 	Requirements []RequirementResult `json:"requirements"`
 	Cases        []CaseResult        `json:"cases"`
 }

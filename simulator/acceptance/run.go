@@ -28,7 +28,8 @@ type Runner struct {
 	seq     int
 	refs    map[string]bool // inf_refmsgid seen
 	found   map[string]*RequirementResult
-	sign    string
+	signs   map[string]string // sign_no by institution
+	reached bool
 }
 
 // New prepares a run; the error names what is wrong with cases, options or tables.
@@ -51,7 +52,7 @@ func New(c *catalog.Catalog, o Options) (*Runner, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Runner{o: o, cat: c, checker: checker, inputs: inputs, reqs: reqs, seq: int(o.Seed % 9000), refs: map[string]bool{}, found: map[string]*RequirementResult{}}
+	r := &Runner{o: o, cat: c, checker: checker, inputs: inputs, reqs: reqs, seq: int(o.Seed % 9000), refs: map[string]bool{}, found: map[string]*RequirementResult{}, signs: map[string]string{}}
 	for _, k := range cases {
 		if (o.Suite == "" || k.Suite == o.Suite) && (len(o.Only) == 0 || slices.Contains(o.Only, k.ID)) {
 			r.cases = append(r.cases, k)
@@ -73,37 +74,39 @@ func (r *Runner) Run(ctx context.Context) *Result {
 		}
 		r.found[q.ID] = &RequirementResult{Requirement: q, Status: s}
 	}
-	if r.o.Site.SignIn {
-		r.signIn(ctx)
-	}
 	for i, c := range r.cases {
 		if ctx.Err() != nil {
 			break
 		}
 		k := r.run(ctx, c)
 		res.Cases = append(res.Cases, k)
-		if c.SignsOut && r.o.Site.SignIn {
-			r.signIn(ctx)
+		if c.SignsOut {
+			clear(r.signs)
 		}
 		if r.o.Progress != nil {
 			r.o.Progress(i+1, len(r.cases), k)
 		}
 	}
-	res.Ended = r.o.Now()
+	res.Ended, res.Reached = r.o.Now(), r.reached
 	for _, q := range r.reqs {
 		res.Requirements = append(res.Requirements, *r.found[q.ID])
 	}
 	return res
 }
 
-// signIn gets the number every later message carries.
-func (r *Runner) signIn(ctx context.Context) {
+// signIn gets the number every message of an institution carries, once. Where that fails the messages
+// that need it are refused, and that is what the report tells.
+func (r *Runner) signIn(ctx context.Context, place string) {
+	if _, done := r.signs[place]; done || !r.o.Site.SignIn {
+		return
+	}
+	r.signs[place] = ""
 	v := r.variables(Case{})
 	input, err := v.value(r.inputs["sign-in"])
 	if err != nil {
 		return
 	}
-	msg, _, err := r.message(Step{Send: "9001"}, v, input)
+	msg, _, err := r.message(Step{Send: "9001", As: place}, v, input)
 	if err != nil {
 		return
 	}
@@ -113,8 +116,16 @@ func (r *Runner) signIn(ctx context.Context) {
 	}
 	if rep, err := wire.DecodeReply(reply); err == nil && rep.OK() {
 		no, _ := at(rep.Output, "signinoutb.sign_no")
-		r.sign = strictjson.Text(no)
+		r.signs[place] = strictjson.Text(no)
 	}
+}
+
+// place is the institution a step speaks for.
+func (r *Runner) place(s Step, v vars) (string, error) {
+	if s.As == "" {
+		return r.o.Site.Institution, nil
+	}
+	return v.text(s.As)
 }
 
 // variables are those every case begins with.
@@ -177,16 +188,16 @@ func (r *Runner) run(ctx context.Context, c Case) CaseResult {
 // message makes the bytes of a step.
 func (r *Runner) message(s Step, v vars, input any) ([]byte, string, error) {
 	now := r.o.Now().In(china)
-	place := r.o.Site.Institution
-	if s.As != "" {
-		var err error
-		if place, err = v.text(s.As); err != nil {
-			return nil, "", err
-		}
+	place, err := r.place(s, v)
+	if err != nil {
+		return nil, "", err
+	}
+	sign := r.signs[place]
+	if no, ok := v["sign_no"]; ok { // the case has signed in itself
+		sign = strictjson.Text(no)
 	}
 	var id string
 	if s.MsgID != "" {
-		var err error
 		if id, err = v.text(s.MsgID); err != nil {
 			return nil, "", err
 		}
@@ -198,7 +209,7 @@ func (r *Runner) message(s Step, v vars, input any) ([]byte, string, error) {
 		Infno: ident.Infno(s.Send), MsgID: ident.MsgID(id), MdtrtArea: r.o.Site.Area, InsuplcArea: strictjson.Text(v["insuplc"]),
 		Receiver: r.o.Site.Receiver, Version: r.o.Site.Version, OperatorType: "1", Operator: "accept", OperatorName: "验收",
 		Time: now.Format(time.DateTime), Institution: ident.Institution(place), InstitutionNm: r.o.Site.InstitutionName,
-		SignNo: r.sign, Input: strictjson.Encode(input),
+		SignNo: sign, Input: strictjson.Encode(input),
 	})
 	return msg, id, err
 }
@@ -263,6 +274,9 @@ func (a *attempt) do(ctx context.Context, s Step) (StepResult, bool) {
 	var msg []byte
 	var in any
 	var err error
+	if place, err := a.r.place(s, a.v); err == nil && s.Send != "9001" {
+		a.r.signIn(ctx, place)
+	}
 	if s.Raw == "" || strings.Contains(s.Raw, "${message}") {
 		if in, err = a.input(s); err == nil {
 			msg, res.MsgID, err = a.r.message(s, a.v, in)
@@ -282,6 +296,7 @@ func (a *attempt) do(ctx context.Context, s Step) (StepResult, bool) {
 		a.verdict(s.ids(a.c), "一个答复 / an answer", "没有可用的答复: "+err.Error())
 		return res, false
 	}
+	a.r.reached = true
 	return res, a.judge(s, reply, refusal)
 }
 
