@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -187,8 +188,12 @@ func deliveriesDesk(ctx context.Context, path string) (*gatewaySettings, deliver
 func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalArgs, reason bool,
 	do func(ctx context.Context, d deliver.Desk, args []string, by, why string) (string, error)) *cobra.Command {
 	var path, by, why string
+	example := "  yiqiao deliveries " + strings.NewReplacer("SYSTEM", "his-main", " [REQUEST_ID]", "", "REQUEST_ID", "OP20261123-0001").Replace(use)
+	if reason {
+		example += " --why 已电话告知"
+	}
 	c := &cobra.Command{
-		Use: use, Short: short, Args: count,
+		Use: use, Short: short, Args: count, Example: example + " --config mysite",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, d, done, err := deliveriesDesk(cmd.Context(), path)
 			if err != nil {
