@@ -142,6 +142,8 @@ type hisSettings struct {
 	KeyDigest    string          `yaml:"key_digest"` // SM3 of the API key, 64 hex digits
 	Institutions []string        `yaml:"institutions"`
 	Deliver      deliverSettings `yaml:"deliver"`
+	Rate         float64         `yaml:"rate"`  // calls a second on the average; none: no limit
+	Burst        int             `yaml:"burst"` // calls at once; default twice the rate
 }
 
 type limitSettings struct {

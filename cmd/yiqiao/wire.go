@@ -123,7 +123,7 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 		}
 	}
 	for _, h := range s.HIS {
-		c := rest.Client{System: h.System}
+		c := rest.Client{System: h.System, Rate: h.Rate, Burst: h.Burst}
 		if n, err := hex.Decode(c.KeyDigest[:], []byte(h.KeyDigest)); err != nil || n != len(c.KeyDigest) {
 			return nil, fmt.Errorf("his %s: key_digest must be 64 hex digits", h.System)
 		}

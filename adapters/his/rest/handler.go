@@ -16,6 +16,7 @@ type Handler struct {
 	engine *gin.Engine
 	posts  chan struct{} // places for POSTs
 	gets   chan struct{} // places for GETs: asking goes on when every POST waits for the centre
+	rates  map[string]*bucket
 
 	transact *bind.Binder[gateway.Transact]
 	opening  *bind.Binder[gateway.OpenSettlement]
@@ -36,7 +37,7 @@ func New(o Options) (*Handler, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent)}
+	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent), rates: buckets(o.Clients)}
 	if err := h.bindings(); err != nil {
 		return nil, err
 	}
@@ -151,6 +152,9 @@ func (h *Handler) serve(f step) gin.HandlerFunc {
 func (h *Handler) guarded(f step) gin.HandlerFunc {
 	return h.serve(func(k *call) (answer, error) {
 		if err := k.authenticate(); err != nil {
+			return answer{}, err
+		}
+		if err := k.mayCall(); err != nil {
 			return answer{}, err
 		}
 		places := h.gets

@@ -34,6 +34,7 @@ func TestNewRefuses(t *testing.T) {
 		"zero digest":     func(o *rest.Options) { o.Clients[0].KeyDigest = [32]byte{} },
 		"empty key":       func(o *rest.Options) { o.Clients[0].KeyDigest = digest(nil) },
 		"shared key":      func(o *rest.Options) { o.Clients[0].KeyDigest = o.Clients[1].KeyDigest },
+		"negative rate":   func(o *rest.Options) { o.Clients[0].Rate = -1 },
 		"negative body":   func(o *rest.Options) { o.MaxBody = -1 },
 		"negative places": func(o *rest.Options) { o.MaxConcurrent = -1 },
 	} {
@@ -422,5 +423,26 @@ func TestErrorTable(t *testing.T) {
 		if want := gateway.Codes[e.Code]; e.Status != want.Status || e.ZH.Title != want.ZH || e.EN.Next != want.NextEN || e.Owner != want.Owner {
 			t.Errorf("%+v, want %+v", e, want)
 		}
+	}
+}
+
+// A system that calls too often is told when to come again; another is not hurt, and nothing reaches the desk.
+func TestTooManyCalls(t *testing.T) {
+	o := options(&histest.Desk{})
+	o.Clients[1].Rate, o.Clients[1].Burst = 0.1, 1
+	h := open(t, o)
+	const path = "/api/v1/transactions/H44010000001202611230900000001"
+	if w := call(h, "GET", path, nil); w.Code == 429 {
+		t.Fatal("the first call is refused")
+	}
+	w := call(h, "GET", path, nil)
+	if p := problem(t, w); w.Code != 429 || p.Code != gateway.CodeRateLimited || p.RetryAfter != 10 || w.Header().Get("Retry-After") != "10" {
+		t.Fatalf("%d %+v", w.Code, p)
+	}
+	if w := call(h, "GET", path, nil, "Authorization", "Bearer other-key"); w.Code == 429 {
+		t.Fatal("another system pays for it")
+	}
+	if w := call(h, "GET", "/healthz", nil); w.Code != 200 {
+		t.Fatalf("health: %d", w.Code)
 	}
 }

@@ -16,6 +16,8 @@ type Client struct {
 	System       string              // name, for the journal and the log
 	KeyDigest    [32]byte            // Options.Digest of the API key
 	Institutions []ident.Institution // those it may act for, at least one
+	Rate         float64             // calls a second on the average; 0: no limit. Beyond it: rate-limited, 429 with Retry-After
+	Burst        int                 // calls at once; default twice the rate
 }
 
 // Options is what a Handler needs. Fields without a default are required.
@@ -65,6 +67,9 @@ func (o *Options) check() error {
 	empty := o.Digest(nil)
 	digests := map[[32]byte]string{{}: "", empty: ""}
 	for _, c := range o.Clients {
+		if !(c.Rate >= 0 && c.Rate <= 1e6) || c.Burst < 0 {
+			return fmt.Errorf("rest: client %q has a rate that is none", c.System)
+		}
 		if c.System == "" || len(c.Institutions) == 0 || slices.Contains(c.Institutions, "") {
 			return fmt.Errorf("rest: client %q needs a name and institutions", c.System)
 		}
