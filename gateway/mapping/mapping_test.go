@@ -437,6 +437,11 @@ func TestTargetsAreComplete(t *testing.T) {
 			t.Error(op, err)
 		}
 	}
+	for name := range tg.used {
+		if _, ok := tg.refs[name]; !ok {
+			t.Errorf("targets.yaml says nothing of %s", name)
+		}
+	}
 	for name := range tg.refs {
 		if !tg.used[name] {
 			t.Errorf("targets.yaml describes %s, which no operation has", name)

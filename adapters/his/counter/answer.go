@@ -146,7 +146,8 @@ func (k *call) madeFor(s gateway.BillState) bool {
 		return s == gateway.BillSettled
 	}
 	rows, _ := k.o.Body["rows"].([]any)
-	return s == gateway.BillRefunded || s == gateway.BillCancelled || s == gateway.BillSettled && len(rows) > 0
+	parts, _ := k.o.Body["parts"].([]any)
+	return s == gateway.BillRefunded || s == gateway.BillCancelled || s == gateway.BillSettled && len(rows)+len(parts) > 0
 }
 
 func (k *call) askedBill(s gateway.Settlement, err error) error {
