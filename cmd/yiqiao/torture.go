@@ -89,7 +89,9 @@ func (o tortureRun) run(ctx context.Context, s *streams) error {
 		r.add(one, o)
 		if now := (systemClock{}).Now(); show && now.Sub(shown) > time.Second {
 			shown = now
-			fmt.Fprintf(os.Stderr, "\r%d/%d seeds, %d violations … %s\033[K", r.Seeds, o.seeds, r.Violations, now.Sub(began).Round(time.Second))
+			left := time.Duration(float64(now.Sub(began)) / float64(r.Seeds) * float64(o.seeds-r.Seeds))
+			fmt.Fprintf(os.Stderr, "\r%d/%d seeds, %d violations … %s, 还需 %s\033[K", r.Seeds, o.seeds, r.Violations,
+				now.Sub(began).Round(time.Second), left.Round(time.Second))
 		}
 	})
 	if show {

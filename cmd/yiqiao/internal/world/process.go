@@ -22,9 +22,11 @@ type process struct {
 	dead  bool
 	tasks []*task // calls under way, in the order they began
 	loop  *task
-	sign  *task // who signs in now: others of the process wait for it
-	held  []*task
-	told  []told // noted, not yet on the disk
+	// keeper prolongs the lease; nil where gateways have no names.
+	keeper *task
+	sign   *task // who signs in now: others of the process wait for it
+	held   []*task
+	told   []told // noted, not yet on the disk
 }
 
 type told struct {
@@ -39,6 +41,13 @@ func (p *process) Now() time.Time { return p.w.s.now.Add(p.skew) }
 // comes back.
 func (p *process) Sleep(ctx context.Context, d time.Duration) error {
 	t := taskOf(ctx)
+	if t == p.keeper {
+		p.w.s.park(t, d, d)
+		if p.dead || t != p.keeper {
+			return context.Canceled
+		}
+		return nil
+	}
 	p.signed(t)
 	if !p.dead {
 		t.idle = true
@@ -80,7 +89,23 @@ func (p *process) boot() {
 			return
 		}
 		p.up = true
-		_ = desk.Run(ctx) // always nil
+		if p.w.named {
+			p.keep(desk)
+		}
+		if err := desk.Run(ctx); err != nil {
+			p.w.broken("a gateway stops: " + err.Error())
+		}
+	})
+}
+
+// keep says that a process lives, beside whatever else it does.
+func (p *process) keep(desk *flow.Desk) {
+	t, life := &task{proc: p}, p.life
+	p.keeper = t
+	p.w.s.start(0, t, func() {
+		if err := desk.KeepAlive(p.w.s.context(t)); err != nil && p.life == life && !p.dead {
+			p.w.broken("a gateway is told to stop: " + err.Error())
+		}
 	})
 }
 
@@ -95,7 +120,11 @@ func (p *process) kill() {
 		p.w.count("crash")
 		p.w.trace("kill", p.name)
 	}
-	for _, t := range append([]*task{p.loop}, p.tasks...) {
+	all := append([]*task{p.loop}, p.tasks...)
+	if p.keeper != nil {
+		all = append(all, p.keeper)
+	}
+	for _, t := range all {
 		p.w.s.after(0, func() { p.w.s.wake(t) })
 	}
 	p.held = nil
@@ -194,6 +223,9 @@ func (w *World) options(p *process) flow.Options {
 			AskTries: 6, AskMost: 2 * time.Minute, UploadMost: 2 * time.Minute,
 			CredentialTTL: 10 * time.Minute, Poll: 5 * time.Second,
 		},
+	}
+	if w.named {
+		o.Name = p.name
 	}
 	if w.bend.options != nil {
 		w.bend.options(&o)

@@ -38,6 +38,7 @@ type World struct {
 	institutions map[ident.Institution]*gateway.Institution
 	places       []people.Institution
 	people       []people.Person
+	named        bool // the gateways have names, leases and claims
 	strict       bool // the centre does not answer 5203 by visit
 	signIn       bool
 	leaping      bool // clocks leap by hours, and no message is held up in the network
@@ -98,6 +99,7 @@ func Run(kit *Kit, o Options) (Result, error) {
 		uploads: map[string][]ident.MsgID{}, settles: map[string][]ident.MsgID{},
 		tally: newTally(),
 	}
+	w.named = o.Seed%4 != 0
 	if err := w.build(); err != nil {
 		return Result{}, err
 	}
