@@ -16,7 +16,6 @@ import (
 // A defect is a centre that does one thing wrong. The suite must catch it by the requirement it breaks.
 type defect struct {
 	name, caught string
-	profile      string
 	bend         func(http.Handler) http.Handler
 }
 
