@@ -9,6 +9,7 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
+	"yiqiao/gateway/invoice"
 	"yiqiao/gateway/recon"
 )
 
@@ -91,14 +92,14 @@ func (l *lateUploads) say() string {
 
 // front is the desk as the HIS interface sees it: its health tells what fails beside it, too.
 type front struct {
-	*flow.Desk
+	invoice.Desk
 	troubles []func() string
 }
 
 // Degraded implements gateway.Degraded.
 func (f front) Degraded() string {
 	var list []string
-	for _, say := range append([]func() string{f.Desk.Degraded}, f.troubles...) {
+	for _, say := range append([]func() string{f.Counter.Degraded}, f.troubles...) {
 		if words := say(); words != "" {
 			list = append(list, words)
 		}

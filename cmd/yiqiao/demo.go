@@ -54,6 +54,8 @@ type demoResult struct {
 	Normal        gateway.Settlement `json:"normal"`
 	LostAnswer    gateway.Settlement `json:"lost_answer"`
 	Refunded      gateway.Settlement `json:"refunded"`
+	EInvoice      gateway.EInvoice   `json:"einvoice"`
+	Reversed      gateway.EInvoice   `json:"einvoice_after_refund"`
 	AtCentre      int                `json:"settlements_at_centre_after_lost_answer"`
 	LedgerBalance bool               `json:"ledger_balanced"`
 	Journal       int                `json:"journal_records"`
@@ -99,11 +101,31 @@ func runDemo(ctx context.Context, out, errw io.Writer, profile string) (r demoRe
 	}
 	fmt.Fprintf(out, "  中心为该就诊入账 %d 笔; 网关发出 2207 共 %d 次。没有重复结算。\n", r.AtCentre, count(r.LostAnswer.Steps, "2207"))
 
-	fmt.Fprintf(out, "\n【三】退费: 测试乙整单退回\n")
+	fmt.Fprintf(out, "\n【三】电子票据: 为测试乙的结算开具\n")
+	if r.EInvoice, err = st.einvoice(ctx, "B", r.LostAnswer.ID); err != nil {
+		return r, err
+	}
+	if err := printQR(out, r.EInvoice); err != nil {
+		return r, err
+	}
+
+	fmt.Fprintf(out, "\n【四】退费: 测试乙整单退回, 票据先冲红\n")
 	if r.Refunded, err = st.refund(ctx, r.LostAnswer.ID); err != nil {
 		return r, err
 	}
 	printSteps(out, r.Refunded.Steps, len(r.LostAnswer.Steps))
+	if r.Reversed, err = st.invoice(ctx, r.EInvoice.ID); err != nil {
+		return r, err
+	}
+	fmt.Fprintf(out, "\n  GET  /api/v1/einvoices/…            → %s\n", r.Reversed.State)
+	printInvoice(out, r.Reversed)
+	shown, err := pageShows(ctx, r.Reversed.NetURL, "已冲红")
+	if err != nil {
+		return r, err
+	}
+	if r.Reversed.State != gateway.InvoiceReversed || !shown {
+		return r, fmt.Errorf("票据未冲红 / the e-invoice was not reversed: %s", r.Reversed.State)
+	}
 	return r, st.verify(ctx, &r)
 }
 
@@ -178,6 +200,9 @@ func newStageWith(ctx context.Context, out, errw io.Writer, profile string, o st
 			c.URL = strings.Replace(c.URL, "127.0.0.1:0", st.sim.addr(), 1)
 			g.Centres[name] = c
 		}
+	}
+	if st.sim.einvoiceLn != nil {
+		g.Einvoice.URL = "http://" + st.sim.einvoiceLn.Addr().String() + "/medical-web/api/medical"
 	}
 	if st.gw, err = newServer(ctx, g, errw, systemClock{}); err != nil {
 		return nil, err

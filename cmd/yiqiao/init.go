@@ -27,6 +27,7 @@ var starterSimulator string
 // starter is what `init` fills the starter files with.
 type starter struct {
 	Listen, Simulator, Control string
+	Einvoice                   string // address of the simulated e-invoice platform
 	AppID, PaasID              string
 	KeyDigest                  string // SM3 of the API key, hex
 }
@@ -36,7 +37,7 @@ const starterAPIKey = "secrets/his-main.key"
 
 func initCommand(s *streams) *cobra.Command {
 	var asJSON bool
-	st := starter{Listen: "127.0.0.1:8180", Simulator: "127.0.0.1:8190", Control: "127.0.0.1:8191"}
+	st := starter{Listen: "127.0.0.1:8180", Simulator: "127.0.0.1:8190", Control: "127.0.0.1:8191", Einvoice: "127.0.0.1:8192"}
 	c := &cobra.Command{
 		Use:   "init DIR",
 		Short: "生成起步配置、密钥和一个接入密钥 / Write a starter configuration, keys and an API key",
@@ -65,6 +66,7 @@ func initCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&st.Listen, "listen", st.Listen, "网关地址 / address of the gateway")
 	c.Flags().StringVar(&st.Simulator, "simulator", st.Simulator, "模拟中心地址 / address of the simulator")
 	c.Flags().StringVar(&st.Control, "control", st.Control, "模拟中心控制口 / control port of the simulator")
+	c.Flags().StringVar(&st.Einvoice, "einvoice", st.Einvoice, "模拟电子票据平台地址 / address of the simulated e-invoice platform")
 	return c
 }
 
@@ -91,12 +93,16 @@ func writeStarter(dir string, st starter) ([]string, error) {
 	st.KeyDigest = hex.EncodeToString(digest[:])
 	st.AppID = strings.ToUpper(randomHex(16))
 	st.PaasID = "demo_hosp"
+	if st.Einvoice == "" {
+		st.Einvoice = "127.0.0.1:0"
+	}
 	files := []struct{ name, text string }{
 		{"secrets/journal.key", randomHex(32)},
 		{"secrets/gateway-private.key", keys.FormatPrivate(gw)},
 		{"secrets/simulator-private.key", keys.FormatPrivate(centre)},
 		{"secrets/audit.key", keys.FormatPrivate(record)},
 		{"secrets/app-secret", strings.ToUpper(randomHex(16))},
+		{"secrets/einvoice-key", randomHex(13)},
 		{"secrets/tif-token", strings.ToUpper(randomHex(16))},
 		{starterAPIKey, apiKey},
 		{"keys/gateway.pub", keys.FormatPublic(gw.Public())},

@@ -14,6 +14,7 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/config"
+	"yiqiao/gateway/invoice"
 	"yiqiao/gateway/recon"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
@@ -451,7 +452,7 @@ func TestReconcileWatchesTheDay(t *testing.T) {
 	if words := once(); !strings.Contains(words, "总额不平 1 组") {
 		t.Errorf("%q", words)
 	}
-	if words := (front{a.gw.desk, []func() string{say}}).Degraded(); !strings.Contains(words, "总额不平") {
+	if words := (front{invoice.Desk{Counter: a.gw.desk, Office: a.gw.invoices}, []func() string{say}}).Degraded(); !strings.Contains(words, "总额不平") {
 		t.Errorf("health: %q", words)
 	}
 }

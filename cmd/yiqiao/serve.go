@@ -22,6 +22,7 @@ import (
 	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
+	"yiqiao/gateway/invoice"
 	"yiqiao/schemas/ident"
 )
 
@@ -80,6 +81,7 @@ type server struct {
 	lock     *flock.Flock
 	journal  opened
 	desk     *flow.Desk
+	invoices *invoice.Office
 	beside   []func(context.Context) error // what runs beside the desk; see besides
 	troubles []func() string               // what they say fails, "" when nothing does
 	hl7      []*hl7Listener
@@ -159,6 +161,10 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err := srv.desk.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
 	}
+	if srv.invoices, err = g.invoiceOffice(srv.parts, srv.journal, srv.desk, clock); err != nil {
+		return nil, err
+	}
+	srv.beside = append(srv.beside, srv.invoices.Run)
 	if err = srv.besides(g, clock); err != nil {
 		return nil, err
 	}
@@ -168,7 +174,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
 	srv.closers = append(srv.closers, srv.refused.close)
 	o := rest.Options{
-		Desk: front{srv.desk, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
+		Desk: front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
 	}
 	h, err := srv.mounted(o)

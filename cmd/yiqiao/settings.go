@@ -37,6 +37,7 @@ type gatewaySettings struct {
 	Queue        queueSettings             `yaml:"queue"`
 	Keys         keysSettings              `yaml:"keys"`
 	Audit        auditSettings             `yaml:"audit"`
+	Einvoice     einvoiceSettings          `yaml:"einvoice"`
 
 	base   string   // folder of the file
 	opened *secrets // see places
@@ -189,6 +190,8 @@ type simulatorSettings struct {
 	AskByVisit   bool              `yaml:"ask_by_visit"` // answers 5203 without setl_id
 	SignIn       bool              `yaml:"sign_in"`
 	Keys         keysSettings      `yaml:"keys"`
+	// Einvoice is the simulated platform of electronic invoices, on a port of its own.
+	Einvoice simEinvoiceSettings `yaml:"einvoice"`
 
 	base string
 }

@@ -16,6 +16,7 @@ import (
 	"yiqiao/gateway/config"
 	simcentre "yiqiao/simulator/centre"
 	"yiqiao/simulator/fault"
+	siminvoice "yiqiao/simulator/invoice"
 )
 
 func simulateCommand(s *streams) *cobra.Command {
@@ -46,6 +47,9 @@ func simulateCommand(s *streams) *cobra.Command {
 				}
 			}
 			fmt.Fprintf(s.out, "模拟医保中心已启动: http://%s\n", srv.addr())
+			if srv.einvoiceLn != nil {
+				fmt.Fprintf(s.out, "模拟电子票据平台: http://%s\n", srv.einvoiceLn.Addr())
+			}
 			if srv.controlLn != nil {
 				fmt.Fprintf(s.out, "控制口: http://%s/control/state\n", srv.controlLn.Addr())
 			}
@@ -63,6 +67,8 @@ type simServer struct {
 	issuer        *simcentre.Issuer // nil without access tokens
 	faults        *fault.Script
 	ln, controlLn net.Listener
+	einvoice      *siminvoice.Platform // nil: none
+	einvoiceLn    net.Listener
 }
 
 func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
@@ -95,6 +101,9 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 		return nil, err
 	}
 	if srv.ln, err = net.Listen("tcp", s.Listen); err != nil {
+		return nil, err
+	}
+	if srv.einvoice, srv.einvoiceLn, err = s.platform(time.Now); err != nil {
 		return nil, err
 	}
 	if s.Control != "" {
@@ -132,8 +141,17 @@ func (s *simServer) checkLedger() error { return s.centre.Check() }
 func (s *simServer) run(ctx context.Context) error {
 	servers := []*http.Server{{Handler: s.centre.Handler(), ReadHeaderTimeout: 10 * time.Second}}
 	listeners := []net.Listener{s.ln}
+	if s.einvoice != nil {
+		servers = append(servers, &http.Server{Handler: s.einvoice.Handler(), ReadHeaderTimeout: 10 * time.Second})
+		listeners = append(listeners, s.einvoiceLn)
+	}
 	if s.controlLn != nil {
-		servers = append(servers, &http.Server{Handler: s.centre.Control(), ReadHeaderTimeout: 10 * time.Second})
+		control := http.NewServeMux()
+		control.Handle("/", s.centre.Control())
+		if s.einvoice != nil {
+			control.Handle("/control/einvoice/", s.einvoice.Control())
+		}
+		servers = append(servers, &http.Server{Handler: control, ReadHeaderTimeout: 10 * time.Second})
 		listeners = append(listeners, s.controlLn)
 	}
 	var wg sync.WaitGroup
@@ -160,7 +178,7 @@ func (s *simServer) close() {
 	if s.centre != nil {
 		s.centre.Close()
 	}
-	for _, ln := range []net.Listener{s.ln, s.controlLn} {
+	for _, ln := range []net.Listener{s.ln, s.controlLn, s.einvoiceLn} {
 		if ln != nil {
 			_ = ln.Close()
 		}

@@ -14,6 +14,7 @@ type Counter interface {
 	gateway.Desk
 	gateway.Ward
 	gateway.Degraded
+	gateway.Watched
 }
 
 // Desk is a counter whose refunds take the electronic invoice along, in the order that is
