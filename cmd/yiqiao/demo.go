@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"yiqiao/examples"
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 )
 
 func demoCommand(s *streams) *cobra.Command {
@@ -202,6 +204,7 @@ func newStageWith(ctx context.Context, out, errw io.Writer, profile string, o st
 		}
 	}
 	if st.sim.einvoiceLn != nil {
+		g.Einvoice.Timeout, g.Einvoice.Grace, g.Einvoice.Retry = config.Duration(5*time.Second), config.Duration(time.Second), config.Duration(100*time.Millisecond)
 		g.Einvoice.URL = "http://" + st.sim.einvoiceLn.Addr().String() + "/medical-web/api/medical"
 	}
 	if st.gw, err = newServer(ctx, g, errw, systemClock{}); err != nil {

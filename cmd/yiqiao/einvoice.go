@@ -29,6 +29,7 @@ type einvoiceSettings struct {
 	Notice     string          `yaml:"notice_method"`
 	Words      bosssoft.Words  `yaml:"words"`
 	Timeout    config.Duration `yaml:"timeout"` // default 30 s
+	Grace      config.Duration `yaml:"grace"` // absence counts when asked so long after timeout; default 30 s
 	Retry      config.Duration `yaml:"retry"`
 	Order      string          `yaml:"refund_order"` // red-first (default), insurance-first
 	Hold       config.Duration `yaml:"hold"`
@@ -96,7 +97,7 @@ func (s *gatewaySettings) invoiceOffice(p *parts, j opened, counter invoice.Coun
 	return invoice.New(invoice.Options{
 		Book: b, Platform: func(ident.Institution) gateway.InvoicePlatform { return platform }, Tables: s.Einvoice.tables,
 		Source: bill.Settlements{Desk: counter, Ward: counter, Journal: j}, Clock: clock, Digest: j.vault.Digest, Order: s.Einvoice.Order, Log: p.log,
-		Limit: time.Duration(s.Einvoice.Timeout), Retry: time.Duration(s.Einvoice.Retry), HoldFor: time.Duration(s.Einvoice.Hold),
+		Limit: time.Duration(s.Einvoice.Timeout), Grace: time.Duration(s.Einvoice.Grace), Retry: time.Duration(s.Einvoice.Retry), HoldFor: time.Duration(s.Einvoice.Hold),
 	})
 }
 

@@ -87,7 +87,7 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, bin: bin, dir: filepath.Join(t.TempDir(), "site")}
-	if out, err := exec.Command(bin, "init", s.dir, "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0", "--control", "127.0.0.1:0").CombinedOutput(); err != nil {
+	if out, err := exec.Command(bin, "init", s.dir, "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0", "--control", "127.0.0.1:0", "--einvoice", "127.0.0.1:0").CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
 	sim := s.start("simulate", nil, 2)

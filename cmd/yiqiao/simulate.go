@@ -47,11 +47,11 @@ func simulateCommand(s *streams) *cobra.Command {
 				}
 			}
 			fmt.Fprintf(s.out, "模拟医保中心已启动: http://%s\n", srv.addr())
-			if srv.einvoiceLn != nil {
-				fmt.Fprintf(s.out, "模拟电子票据平台: http://%s\n", srv.einvoiceLn.Addr())
-			}
 			if srv.controlLn != nil {
 				fmt.Fprintf(s.out, "控制口: http://%s/control/state\n", srv.controlLn.Addr())
+			}
+			if srv.einvoiceLn != nil {
+				fmt.Fprintf(s.out, "模拟电子票据平台: http://%s\n", srv.einvoiceLn.Addr())
 			}
 			return srv.run(cmd.Context())
 		},

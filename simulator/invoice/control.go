@@ -85,3 +85,12 @@ func (p *Platform) Control() http.Handler {
 	})
 	return mux
 }
+
+// Inject adds fault rules written as fault.Plan reads them.
+func (p *Platform) Inject(plan string) error {
+	rules, err := fault.Plan(plan)
+	if err != nil {
+		return err
+	}
+	return p.opt.Faults.Add(rules...)
+}
