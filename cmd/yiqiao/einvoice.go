@@ -29,7 +29,7 @@ type einvoiceSettings struct {
 	Notice     string          `yaml:"notice_method"`
 	Words      bosssoft.Words  `yaml:"words"`
 	Timeout    config.Duration `yaml:"timeout"` // default 30 s
-	Grace      config.Duration `yaml:"grace"` // absence counts when asked so long after timeout; default 30 s
+	Grace      config.Duration `yaml:"grace"`   // absence counts when asked so long after timeout; default 30 s
 	Retry      config.Duration `yaml:"retry"`
 	Order      string          `yaml:"refund_order"` // red-first (default), insurance-first
 	Hold       config.Duration `yaml:"hold"`

@@ -181,21 +181,19 @@ func catchUp(t testing.TB, n, patients int) {
 	ended := make(chan error, 32)
 	for range cap(ended) {
 		go func() {
-			for i := range work {
-				_, err := st.gw.invoices.IssueInvoice(t.Context(), st.caller(), selfPaid(i, patients))
-				if err != nil {
-					ended <- err
-					return
+			for patient := range work { // the bills of one patient are asked for one after the other
+				for i := patient; i < n; i += patients {
+					if _, err := st.gw.invoices.IssueInvoice(t.Context(), st.caller(), selfPaid(i, patients)); err != nil {
+						ended <- err
+						return
+					}
 				}
 			}
 			ended <- nil
 		}()
 	}
-	// Bills of one patient are asked for one after the other: a round of patients at a time.
-	for from := 0; from < n; from += patients {
-		for i := from; i < min(from+patients, n); i++ {
-			work <- i
-		}
+	for i := range patients {
+		work <- i
 	}
 	close(work)
 	for range cap(ended) {

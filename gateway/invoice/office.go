@@ -52,7 +52,7 @@ type Options struct {
 	Limit   time.Duration // how long a call to the platform may take; default 30 s
 	Grace   time.Duration // absence counts when asked so long after Limit; default 30 s
 	Retry   time.Duration // first pause before something is tried or asked again; default 5 s
-	Most    time.Duration // longest; default 2 min
+	Most    time.Duration // longest; default 15 s
 	HoldFor time.Duration // how long a refund nobody goes on with keeps a settlement without its bill; default 30 min
 	Poll    time.Duration // how often Run looks for work; default 1 s
 	Workers int           // bills of different patients worked on at once; default 16
@@ -97,7 +97,7 @@ func New(o Options) (*Office, error) {
 	for _, x := range []struct {
 		d *time.Duration
 		v time.Duration
-	}{{&o.Limit, 30 * time.Second}, {&o.Grace, 30 * time.Second}, {&o.Retry, 5 * time.Second}, {&o.Most, 2 * time.Minute},
+	}{{&o.Limit, 30 * time.Second}, {&o.Grace, 30 * time.Second}, {&o.Retry, 5 * time.Second}, {&o.Most, 15 * time.Second},
 		{&o.HoldFor, 30 * time.Minute}, {&o.Poll, time.Second}} {
 		if *x.d <= 0 {
 			*x.d = x.v
