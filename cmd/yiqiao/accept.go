@@ -32,6 +32,7 @@ func acceptCommand(s *streams) *cobra.Command {
 		Long: `按要求清单逐条验收接口, 给出可签名的报告。要求与用例都是数据 (docs/acceptance.md)。
 
 目前验收的是中心一侧 (模拟中心, 或中心的测试环境); HIS 与网关一侧的要求在清单中, 尚未自动执行。`,
+		Example: "  yiqiao accept run --target simulator\n  yiqiao accept requirements 2207",
 	}
 	c.AddCommand(acceptRunCommand(s), acceptVerifyCommand(s), acceptListCommand(s), acceptSiteCommand(s))
 	return c

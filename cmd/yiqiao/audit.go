@@ -170,8 +170,9 @@ func osUser() string {
 
 func auditCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "audit",
-		Short: "审计记录: 核对, 取签名链头 / The audit record: verify it, take a signed head",
+		Use:     "audit",
+		Short:   "审计记录: 核对, 取签名链头 / The audit record: verify it, take a signed head",
+		Example: "  yiqiao audit verify --config mysite\n  yiqiao audit head --config mysite --json >> /mnt/worm/heads.jsonl",
 	}
 	c.AddCommand(auditVerifyCommand(s), auditHeadCommand(s))
 	return c

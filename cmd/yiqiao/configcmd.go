@@ -8,7 +8,7 @@ import (
 )
 
 func configCommand(s *streams) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "检查配置 / Check the configuration"}
+	c := &cobra.Command{Use: "config", Short: "检查配置 / Check the configuration", Example: "  yiqiao config check --config mysite"}
 	c.AddCommand(configCheckCommand(s))
 	return c
 }

@@ -88,6 +88,7 @@ func deliveriesCommand(s *streams) *cobra.Command {
 		Short: "查看和管理结果推送 / Look after the results that are brought to a HIS",
 		Long: `HIS 未取回的最终结果由网关推送到 his.deliver.url (HMAC-SM3 签名, 见 docs/operating.md)。推送失败的
 保留在交易日志中并持续重试; 同一单据的结果按先后推送。网关运行与否都可使用本命令。`,
+		Example: "  yiqiao deliveries list --config mysite\n  yiqiao deliveries retry his-main --config mysite",
 	}
 	c.AddCommand(deliveriesListCommand(s),
 		deliveriesDoCommand(s, "retry SYSTEM [REQUEST_ID]", "立即重试失败的推送 / Try again at once", cobra.RangeArgs(1, 2), false,

@@ -18,8 +18,9 @@ import (
 
 func doctorCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "doctor",
-		Short: "诊断 / Find out what is wrong",
+		Use:     "doctor",
+		Short:   "诊断 / Find out what is wrong",
+		Example: "  yiqiao doctor sign --message req.json --app-secret-file secret --key-file our.key",
 	}
 	c.AddCommand(doctorSignCommand(s))
 	return c

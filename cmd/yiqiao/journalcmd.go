@@ -22,8 +22,9 @@ import (
 
 func journalCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "journal",
-		Short: "查看和核对交易日志 / Look at the journal and verify it",
+		Use:     "journal",
+		Short:   "查看和核对交易日志 / Look at the journal and verify it",
+		Example: "  yiqiao journal list --config mysite --state unknown --state parked\n  yiqiao journal show H44010000001202611230915300001 --config mysite",
 	}
 	c.AddCommand(journalListCommand(s), journalShowCommand(s), journalFsckCommand(s),
 		journalExportCommand(s), journalImportCommand(s))

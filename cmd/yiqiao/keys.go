@@ -17,6 +17,7 @@ func keysCommand(s *streams) *cobra.Command {
 配置中分别写作 file:路径 和 key:名称。私钥和口令从不显示。
 
 口令依次取自 --passphrase-file、环境变量 ` + passphraseEnv + `、终端 (不回显)。`,
+		Example: "  yiqiao keys list --config mysite\n  yiqiao keys generate NAME",
 	}
 	c.AddCommand(keysGenerateCommand(s), keysVectorsCommand(s), keysCreateCommand(s), keysListCommand(s), keysImportCommand(s),
 		keysRotateCommand(s), keysExportCommand(s), keysPassphraseCommand(s),

@@ -135,7 +135,7 @@ PEM、PKCS#8、SEC 1; 公钥 04||X||Y 或 X||Y、PEM、DER。其他一概拒绝�
 		Example: `  yiqiao keys import gateway --from java-key.txt --file mysite/secrets/keys.sealed
   yiqiao keys import gateway --from key.pem --public key.pub --file mysite/secrets/keys.sealed
   yiqiao keys import platform --kind public --from platform.txt --file mysite/secrets/keys.sealed
-  yiqiao keys import keys/platform --kind public --from -`,
+  yiqiao keys import mysite/keys/platform --kind public --from -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			b, err := readInput(s, from)

@@ -343,7 +343,11 @@ func reviewDecideCommand(s *streams, name, short string, do func(*review.Book, c
 			var e *gateway.Error
 			if errors.As(err, &e) && slices.Contains([]gateway.Code{gateway.CodeReviewTaken, gateway.CodeSecondPerson, gateway.CodeState}, e.Code) {
 				w := gateway.Codes[e.Code]
-				fmt.Fprintf(s.err, "%s: %s; %s (%s)\n", e.Code, w.ZH, w.NextZH, e.Detail)
+				detail := ""
+				if e.Detail != "" {
+					detail = " (" + e.Detail + ")"
+				}
+				fmt.Fprintf(s.err, "%s: %s; %s%s\n", e.Code, w.ZH, w.NextZH, detail)
 				return errNo
 			}
 			return f.print(s, p, err)

@@ -23,6 +23,7 @@ func uploadsCommand(s *streams) *cobra.Command {
 		Short: "查看和管理排队上传 / Look after the queued uploads",
 		Long: `排队上传的状态、搁置与被拒的上传、重放、暂停与恢复。直接读写交易日志, 网关运行与否都可使用;
 正在运行的网关几秒内即按指令行事。每条指令连同下令人都记入交易日志。`,
+		Example: "  yiqiao uploads status --config mysite\n  yiqiao uploads list --config mysite --state parked",
 	}
 	c.AddCommand(uploadsStatusCommand(s), uploadsListCommand(s), uploadsReplayCommand(s),
 		uploadsRouteCommand(s, "pause", "暂停发送一类上传 / Stop sending a route", (*flow.Desk).PauseUploads),
