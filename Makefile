@@ -24,7 +24,8 @@ test: ## run all tests
 	$(GO) test ./...
 
 race: ## run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /internal/world)
+	CGO_ENABLED=1 $(GO) test -race -short ./cmd/yiqiao/internal/world
 
 interop: ## SM2/SM3/SM4 against OpenSSL, BouncyCastle, sm-crypto and gmssl, fetched first
 	@scripts/interop.sh

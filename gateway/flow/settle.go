@@ -292,6 +292,11 @@ func (d *Desk) confirming(ctx context.Context, t task, r gateway.ConfirmSettleme
 	}
 	s := c.view()
 	last, sent := c.stand.get(stepSettle + "#1")
+	if sent && c.stand.round > 0 && standingOf(last) == stands && c.stand.triedBy(stepSettle, t.key) {
+		// An answer that could not be kept is made anew: the settlement this request made, whatever
+		// was settled after a refund in part.
+		s = c.viewWith(stepTrial+"#1", stepSettle+"#1")
+	}
 	if sent && c.stand.triedBy(stepSettle, t.key) && (err == nil || standingOf(last) == denied && final(err)) {
 		d.store(ctx, t.key, s, err)
 	}

@@ -25,6 +25,11 @@ func (d *Desk) Settlement(ctx context.Context, c gateway.Caller, id string) (gat
 
 // view is how a bill stands, for the HIS.
 func (c *climb) view() gateway.Settlement {
+	return c.viewWith(c.stand.name(stepTrial), c.stand.name(stepSettle))
+}
+
+// viewWith is view with the figures of the trial and the settlement of these names.
+func (c *climb) viewWith(trial, settle string) gateway.Settlement {
 	s := gateway.Settlement{
 		ID: c.bill.ID, RequestID: c.key.ID, State: billState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
 		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Steps: []gateway.Step{},
@@ -48,11 +53,11 @@ func (c *climb) view() gateway.Settlement {
 	}
 	info, funds := c.facts.trial, rows(nil, "")
 	var wrong []check.Finding
-	if rec, ok := c.stand.get(c.stand.name(stepTrial)); ok && standingOf(rec) == stands {
+	if rec, ok := c.stand.get(trial); ok && standingOf(rec) == stands {
 		out := read(rec.Output)
 		funds, wrong = rows(out, "setldetail"), c.check.Amounts(rec.Infno, out)
 	}
-	if rec, ok := c.stand.get(c.stand.name(stepSettle)); ok && standingOf(rec) != free && standingOf(rec) != denied {
+	if rec, ok := c.stand.get(settle); ok && standingOf(rec) != free && standingOf(rec) != denied {
 		s.MsgID = rec.ID
 		if standingOf(rec) == stands {
 			out := c.settledOutput(rec)

@@ -9,8 +9,13 @@ import (
 // seeds are tried in order until one finds it; that one is reported.
 func TestMutationsAreCaught(t *testing.T) {
 	k := kit(t)
-	for _, m := range Mutations() {
+	list := Mutations()
+	if testing.Short() {
+		list = list[:3] // the race detector makes a world ten times slower
+	}
+	for _, m := range list {
 		t.Run(string(m), func(t *testing.T) {
+			t.Parallel()
 			for seed := range uint64(1000) {
 				r, err := Run(k, Options{Seed: seed, Mutation: m})
 				if err != nil {

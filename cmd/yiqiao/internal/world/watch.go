@@ -122,13 +122,6 @@ func (w *World) same(r *request, first, again answer) {
 		}
 		return s.Amounts.Cash + " " + s.Amounts.Fund + " " + s.Amounts.Account
 	}
-	if r.op == opConfirm && b.Amounts != nil {
-		// An answer that could not be kept is made anew, and tells what is settled now: after a
-		// refund in part, the rest.
-		if setl, now := r.of.booked(); setl == string(b.SettlementID) && now == amountsOf(b.Amounts) {
-			return
-		}
-	}
 	switch {
 	case a.ID != b.ID, r.op == opConfirm && (a.SettlementID != b.SettlementID || cash(a) != cash(b)):
 		w.violate("answer-changed", "%s %s: was told %s %s, now %s %s", r.op, r.id, a.SettlementID, cash(a), b.SettlementID, cash(b))

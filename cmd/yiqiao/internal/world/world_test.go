@@ -42,10 +42,24 @@ func TestSeedsHold(t *testing.T) {
 	t.Logf("%+v", sum)
 }
 
+// Seeds that broke a promise once, further out than TestSeedsHold goes.
+func TestSeedsThatFailedOnce(t *testing.T) {
+	k := kit(t)
+	for _, seed := range []uint64{67, 119, 142, 547, 789} {
+		r, err := Run(k, Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range r.Violations {
+			t.Errorf("seed %d: %s", seed, v)
+		}
+	}
+}
+
 // A seed that is run again does exactly the same.
 func TestSeedReplays(t *testing.T) {
 	k := kit(t)
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		a, err := Run(k, Options{Seed: seed})
 		if err != nil {
 			t.Fatal(err)
