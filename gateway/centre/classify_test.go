@@ -96,7 +96,7 @@ func TestClassify(t *testing.T) {
 
 // Nothing of what the peer sent comes into the detail, but for short codes and the media type.
 func TestDetailHoldsNoBody(t *testing.T) {
-	const secret = "430102199001011234"
+	const secret = "999999199001011238"
 	for _, body := range []string{secret, `{"` + secret + `":1`, `{"Word":"` + secret + `"}`, `{"Word":"good","Data":{"infcode":0,"err_msg":"` + secret + `}}`,
 		`{"Word":"good","Data":{"infcode":-1,"err_msg":"` + secret + `"}}`} {
 		for _, status := range []int{200, 500} {

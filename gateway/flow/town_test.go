@@ -166,7 +166,7 @@ func (w *town) do(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAn
 		return gatewaytest.Done(object{"signinoutb": object{"sign_no": w.signed, "sign_time": "2026-03-02 08:30:00"}})
 	case "1101":
 		return gatewaytest.Done(object{
-			"baseinfo": object{"psn_no": "P1", "psn_name": "张三", "certno": "430102199001011234"},
+			"baseinfo": object{"psn_no": "P1", "psn_name": "张三", "certno": "999999199001011238"},
 			"insuinfo": []any{
 				object{"insutype": "390", "psn_insu_stas": "2", "insuplc_admdvs": "430199", "balc": 0},
 				object{"insutype": "310", "psn_insu_stas": "1", "insuplc_admdvs": "430103", "balc": json.Number("500.00")},
@@ -454,7 +454,7 @@ func bill(id string, fees int) gateway.OpenSettlement {
 	doctor, dept := gateway.Coded{Code: "D430100000001", Name: "王医生"}, gateway.Coded{Code: "A01", Name: "内科"}
 	r := gateway.OpenSettlement{
 		RequestID: id, Operator: clerk,
-		Credential: gateway.Credential{Type: "02", Number: "430102199001011234"},
+		Credential: gateway.Credential{Type: "02", Number: "999999199001011238"},
 		Visit: gateway.VisitInfo{Number: "OP-" + id, MedType: "11", Begin: "2026-03-02 08:00:00", Doctor: doctor,
 			Department: dept, Caty: "A03"},
 		Diagnoses: []gateway.Diagnosis{{Type: "1", Code: "J06.900", Name: "急性上呼吸道感染", Department: "内科", Doctor: doctor, Time: "2026-03-02 08:10:00"}},

@@ -16,7 +16,7 @@ import (
 
 func query(id string) gateway.Transact {
 	return gateway.Transact{RequestID: id, Infno: "1101", Operator: clerk,
-		Input: object{"data": object{"mdtrt_cert_type": "02", "mdtrt_cert_no": "430102199001011234"}}}
+		Input: object{"data": object{"mdtrt_cert_type": "02", "mdtrt_cert_no": "999999199001011238"}}}
 }
 
 // lowSettle is a 2207 a HIS builds itself, for a visit the town knows.
@@ -31,7 +31,7 @@ func (b *bench) lowSettle(id string) gateway.Transact {
 	}
 	b.town.mu.Unlock()
 	return gateway.Transact{RequestID: id, Infno: "2207", Operator: clerk, InsuplcArea: "430103", Input: object{"data": object{
-		"psn_no": "P1", "mdtrt_cert_type": "02", "mdtrt_cert_no": "430102199001011234", "med_type": "11",
+		"psn_no": "P1", "mdtrt_cert_type": "02", "mdtrt_cert_no": "999999199001011238", "med_type": "11",
 		"medfee_sumamt": json.Number("2.01"), "psn_setlway": "01", "mdtrt_id": string(s.Visit), "chrg_bchno": "C-" + id,
 		"acct_used_flag": "0", "insutype": "310", "fulamt_ownpay_amt": json.Number("0.00"), "overlmt_selfpay": json.Number("0.00"),
 		"preselfpay_amt": json.Number("0.00"), "inscp_scp_amt": json.Number("2.01"),

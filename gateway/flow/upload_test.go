@@ -174,7 +174,7 @@ func TestUploadRefusals(t *testing.T) {
 		t.Errorf("real-time: %v", err)
 	}
 	o, err := b.desk.order(opUpload, his, gateway.Transact{RequestID: "u", Infno: "3503", Operator: clerk,
-		Input: object{"purcinfo": object{"mdtrt_cert_no": "430102199001011234"}}})
+		Input: object{"purcinfo": object{"mdtrt_cert_no": "999999199001011238"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,12 @@ import (
 // TransactBody is a low-level transaction as a HIS sends it.
 const TransactBody = `{"request_id":"R-1","institution":"H44010000012",
 "operator":{"id":"0001","name":"张收费","type":"1"},"insuplc_admdvs":"440100",
-"input":{"data":{"mdtrt_cert_type":"02","certno":"440100199001011234","psn_cert_type":"01"}}}`
+"input":{"data":{"mdtrt_cert_type":"02","certno":"999999199001011238","psn_cert_type":"01"}}}`
 
 // BillBody is a bill as a HIS sends it.
 const BillBody = `{"request_id":"R-2","institution":"H44010000012",
 "operator":{"id":"0001","name":"张收费","type":"1"},
-"credential":{"type":"02","number":"440100199001011234","psn_cert_type":"01","certno":"440100199001011234","name":"李四"},
+"credential":{"type":"02","number":"999999199001011238","psn_cert_type":"01","certno":"999999199001011238","name":"李四"},
 "insutype":"310","psn_setlway":"01","use_account":true,
 "visit":{"number":"MZ20260304001","med_type":"11","begin":"2026-03-04 08:00:00",
  "doctor":{"code":"D440100000001","name":"王医生"},"department":{"code":"A03","name":"内科"},"caty":"A03","complaint":"咳嗽三天",
@@ -31,11 +31,11 @@ const BillBody = `{"request_id":"R-2","institution":"H44010000012",
 
 // ConfirmBody settles a bill.
 const ConfirmBody = `{"request_id":"R-3","operator":{"id":"0001","name":"张收费","type":"1"},
-"credential":{"type":"02","number":"440100199001011234"},"invono":"No1","expect_cash":"10.00"}`
+"credential":{"type":"02","number":"999999199001011238"},"invono":"No1","expect_cash":"10.00"}`
 
 // RefundBody undoes a bill.
 const RefundBody = `{"request_id":"R-4","operator":{"id":"0001","name":"张收费","type":"1"},"rows":["F1"],
-"credential":{"type":"02","number":"440100199001011234"},"invono":"No2"}`
+"credential":{"type":"02","number":"999999199001011238"},"invono":"No2"}`
 
 // Edit changes a body: each pair of edits is a JSON Pointer and the JSON text to put there, "" to
 // take the member out. It is for tests of adapters; a pointer that leads nowhere fails the test.

@@ -27,7 +27,7 @@ func (s suite) handsOver(t *testing.T) {
 	want := gateway.Transact{
 		RequestID: "R-1", Infno: "1101", Institution: Institution,
 		Operator: gateway.Operator{ID: "0001", Name: "张收费", Type: "1"}, InsuplcArea: "440100",
-		Input: map[string]any{"data": map[string]any{"mdtrt_cert_type": "02", "certno": "440100199001011234", "psn_cert_type": "01"}},
+		Input: map[string]any{"data": map[string]any{"mdtrt_cert_type": "02", "certno": "999999199001011238", "psn_cert_type": "01"}},
 	}
 	for _, op := range []Op{OpTransact, OpUpload} {
 		desk := &Desk{}
@@ -71,7 +71,7 @@ func (s suite) settlement(t *testing.T) {
 	want := []Seen{
 		{OpOpen, caller, gateway.OpenSettlement{
 			RequestID: "R-2", Institution: Institution, Operator: operator,
-			Credential: gateway.Credential{Type: "02", Number: "440100199001011234", CertType: "01", CertNo: "440100199001011234", Name: "李四"},
+			Credential: gateway.Credential{Type: "02", Number: "999999199001011238", CertType: "01", CertNo: "999999199001011238", Name: "李四"},
 			Insutype:   "310", SettleWay: "01", UseAccount: true,
 			Visit: gateway.VisitInfo{Number: "MZ20260304001", MedType: "11", Begin: "2026-03-04 08:00:00", Doctor: doctor,
 				Department: department, Caty: "A03", Complaint: "咳嗽三天", Disease: gateway.Coded{Code: "M03900", Name: "高血压"}},
@@ -85,9 +85,9 @@ func (s suite) settlement(t *testing.T) {
 			Total: "100.00",
 		}},
 		{OpConfirm, caller, gateway.ConfirmSettlement{RequestID: "R-3", ID: bill, Operator: operator,
-			Credential: &gateway.Credential{Type: "02", Number: "440100199001011234"}, Invoice: "No1", ExpectCash: "10.00"}},
+			Credential: &gateway.Credential{Type: "02", Number: "999999199001011238"}, Invoice: "No1", ExpectCash: "10.00"}},
 		{OpRefund, caller, gateway.RefundSettlement{RequestID: "R-4", ID: bill, Operator: operator, Rows: []string{"F1"},
-			Credential: &gateway.Credential{Type: "02", Number: "440100199001011234"}, Invoice: "No2"}},
+			Credential: &gateway.Credential{Type: "02", Number: "999999199001011238"}, Invoice: "No2"}},
 		{OpSettlement, caller, bill},
 	}
 	got := desk.Calls()

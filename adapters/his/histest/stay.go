@@ -64,12 +64,12 @@ const (
 	stayDiag   = `"diagnoses":[{"type":"1","code":"J18.900","name":"肺炎","department":"A03",` + stayDoctor + `,"time":"2026-03-04 08:10:00"}]`
 
 	// AdmitBody and the others are calls about a stay as a HIS sends them.
-	AdmitBody = `{"request_id":"R-5","institution":"H44010000012",` + stayOper + `,"credential":{"type":"02","number":"440100199001011234"},
+	AdmitBody = `{"request_id":"R-5","institution":"H44010000012",` + stayOper + `,"credential":{"type":"02","number":"999999199001011238"},
 "visit":{"number":"ZY1","med_type":"21","begin":"2026-03-04 08:00:00",` + stayDoctor + `,` + stayDept + `,"bed":"01"},` + stayDiag + `}`
 	ChargeBody = `{"request_id":"R-6",` + stayOper + `,"fees":[{"id":"F2","code":"XA01","local_code":"L1","quantity":-1,"price":25,"amount":"-25.00",
 "time":"2026-03-04 08:20:00",` + stayDept + `,` + stayDoctor + `,"refund_of":"F1"}]}`
 	DischargeBody = `{"request_id":"R-7",` + stayOper + `,"end":"2026-03-10 10:00:00",` + stayDept + `,"dscg_way":"1",` + stayDiag + `}`
-	StayEndBody   = `{"request_id":"R-8",` + stayOper + `,"credential":{"type":"02","number":"440100199001011234"},"trial_only":true,"expect_cash":10.00}`
+	StayEndBody   = `{"request_id":"R-8",` + stayOper + `,"credential":{"type":"02","number":"999999199001011238"},"trial_only":true,"expect_cash":10.00}`
 	StayBackBody  = `{"request_id":"R-9",` + stayOper + `,"to":"fees"}`
 )
 
@@ -91,7 +91,7 @@ func (s suite) stay(t *testing.T) {
 	}
 	doctor, department := gateway.Coded{Code: "D440100000001", Name: "王医生"}, gateway.Coded{Code: "A03", Name: "内科"}
 	operator := gateway.Operator{ID: "0001", Name: "张收费", Type: "1"}
-	card := gateway.Credential{Type: "02", Number: "440100199001011234"}
+	card := gateway.Credential{Type: "02", Number: "999999199001011238"}
 	diagnoses := []gateway.Diagnosis{{Type: "1", Code: "J18.900", Name: "肺炎", Department: "A03", Doctor: doctor, Time: "2026-03-04 08:10:00"}}
 	want := []any{
 		gateway.AdmitStay{RequestID: "R-5", Institution: Institution, Operator: operator, Credential: card, Diagnoses: diagnoses,

@@ -386,7 +386,7 @@ func TestLogNamesNobody(t *testing.T) {
 	}
 	call(h, "POST", "/api/v1/settlements", []byte(histest.BillBody))
 	call(h, "POST", "/api/v1/settlements", histest.Edit(t, histest.BillBody, "/李四", "1"))
-	call(h, "POST", transactPath, histest.Edit(t, histest.TransactBody, "/request_id", `"李四 440100199001011234"`))
+	call(h, "POST", transactPath, histest.Edit(t, histest.TransactBody, "/request_id", `"李四 999999199001011238"`))
 	call(h, "GET", "/李四?name=李四", nil)
 	call(h, "GET", "/api/v1/transactions/李四", nil)
 	call(h, "李四", "/", nil, "User-Agent", "李四")
@@ -395,7 +395,7 @@ func TestLogNamesNobody(t *testing.T) {
 	call(h, "POST", transactPath, body)
 	desk.Err, desk.Panic = nil, "李四"
 	call(h, "POST", transactPath, body)
-	for _, s := range []string{"李四", "440100199001011234", histest.Key, "guess", "暂停"} {
+	for _, s := range []string{"李四", "999999199001011238", histest.Key, "guess", "暂停"} {
 		if strings.Contains(log.String(), s) {
 			t.Errorf("the log holds %q:\n%s", s, log.String())
 		}
