@@ -9,6 +9,7 @@ run "a settlement: CPU of the gateway alone, fsyncs counted, with fsync and with
 run "protection at rest: CPU of a settlement beside the same build without it (at most 15 % more)" \
   -bench '^BenchmarkAtRest$' -benchtime "$n" -timeout 60m ./cmd/yiqiao
 run "restart: 10,000 settlements found as sent, until each is resolved" -bench '^BenchmarkRestart$' -benchtime 1x -timeout 30m ./cmd/yiqiao
+run "torture: a town of 50 bills on one core" -bench '^BenchmarkSeeds$' -benchtime 100x ./cmd/yiqiao/internal/world
 run "where the CPU goes" -bench '^BenchmarkShares$' -benchtime 1x ./cmd/yiqiao
 run "memory: idle, and over 100,000 settlements" -bench '^BenchmarkMemory$' -benchtime 1x -timeout 60m ./cmd/yiqiao
 run "validation of 100 rows beside gojsonschema alone" -bench '2204x100|Gojsonschema' -count 3 ./schemas/check
