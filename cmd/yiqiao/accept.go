@@ -143,6 +143,8 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 		return err
 	}
 	switch {
+	case !slices.ContainsFunc(res.Cases, func(c acceptance.CaseResult) bool { return len(c.Steps) > 0 }):
+		return errors.New("所选用例都不适用, 什么也没有发送; 原因见上 (模拟中心的安全用例须加 --profile mpc) / no case applies to this target, nothing was sent")
 	case !res.Reached:
 		return errors.New("对方没有给出任何可用的答复, 验收未能执行 / nothing readable came back: could not run")
 	case !res.Passed():
