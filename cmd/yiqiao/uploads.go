@@ -178,7 +178,7 @@ func uploadsListCommand(s *streams) *cobra.Command {
 			rows := make([][]string, 0, len(recs))
 			for _, r := range recs {
 				all = append(all, listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step})
-				rows = append(rows, []string{r.CreatedAt.In(gateway.China).Format(time.DateTime), string(r.ID), string(r.Infno), stateZH(r.State), string(r.Cause), r.Request.System, r.Request.ID})
+				rows = append(rows, []string{r.CreatedAt.In(gateway.China).Format(time.DateTime), string(r.ID), string(r.Infno), stateZH(r.State), causeZH(r.Cause), r.Request.System, r.Request.ID})
 			}
 			if f.asJSON {
 				return printJSON(s.out, all)
