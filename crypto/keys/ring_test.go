@@ -55,7 +55,7 @@ func TestRingKeepsKeys(t *testing.T) {
 	add(t, r, "gateway", KindSM2, "00"+shortKey)
 	add(t, r, "platform", KindPublic, FormatPublic(k.Public()))
 	add(t, r, "journal", KindMaster, masterText[:64])
-	add(t, r, "token", KindSecret, " 口令 A1\n")
+	add(t, r, "token", KindSecret, " 口令 A1-long-enough-to-be-no-accident\n")
 	path := filepath.Join(t.TempDir(), "keys.sealed")
 	if err := WriteRing(path, r, rand.Reader, []byte("correct horse"), quick, true); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestRingKeepsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{shortKey, "gateway", "A1", masterText[:64], FormatPrivate(k)} {
+	for _, secret := range []string{shortKey, "A1-long-enough", masterText[:64], FormatPrivate(k)} {
 		if bytes.Contains(text, []byte(secret)) {
 			t.Errorf("%q is in the file", secret)
 		}
@@ -82,7 +82,7 @@ func TestRingKeepsKeys(t *testing.T) {
 	if a, b := fmt.Sprint(got.List()), fmt.Sprint(r.List()); a != b || len(got.List()) != 4 {
 		t.Errorf("%s\n%s", a, b)
 	}
-	for name, want := range map[string]string{"gateway": FormatPrivate(k), "platform": FormatPublic(k.Public()), "journal": masterText[:64], "token": "口令 A1"} {
+	for name, want := range map[string]string{"gateway": FormatPrivate(k), "platform": FormatPublic(k.Public()), "journal": masterText[:64], "token": "口令 A1-long-enough-to-be-no-accident"} {
 		if text, err := got.Text(name); err != nil || text != want {
 			t.Errorf("%s: %v", name, err)
 		}
