@@ -102,6 +102,11 @@ func (p *process) boot() {
 func (p *process) keep(desk *flow.Desk) {
 	t, life := &task{proc: p}, p.life
 	p.keeper = t
+	t.onEnd = func() {
+		if p.keeper == t {
+			p.keeper = nil
+		}
+	}
 	p.w.s.start(0, t, func() {
 		if err := desk.KeepAlive(p.w.s.context(t)); err != nil && p.life == life && !p.dead {
 			p.w.broken("a gateway is told to stop: " + err.Error())

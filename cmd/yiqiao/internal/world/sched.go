@@ -21,6 +21,8 @@ type sched struct {
 	mu       sync.Mutex
 	active   int // tasks that are running now
 	quiet    chan struct{}
+	holding  bool    // arrivals are being looked at
+	held     []*task // to be woken afterwards
 	arrivals []arrival
 }
 
@@ -144,7 +146,10 @@ func (s *sched) stop(a arrival) {
 func (s *sched) release() {
 	s.active--
 	if s.active == 0 {
-		s.quiet <- struct{}{}
+		select {
+		case s.quiet <- struct{}{}:
+		default: // it has been told of an earlier turn and has not looked yet; it looks at active then
+		}
 	}
 }
 
@@ -158,8 +163,13 @@ func (s *sched) yield(t *task) {
 	}
 }
 
-// wake gives a waiting task its turn. Only the scheduler's side may call it.
+// wake gives a waiting task its turn. Only the scheduler's side may call it. While arrivals are
+// looked at the turn is held back: whoever is woken must not run beside the rest of them.
 func (s *sched) wake(t *task) {
+	if s.holding {
+		s.held = append(s.held, t)
+		return
+	}
 	s.mu.Lock()
 	if t.state != parked {
 		s.mu.Unlock()
@@ -203,9 +213,15 @@ func (s *sched) settle() {
 			return
 		}
 		slices.SortStableFunc(list, func(a, b arrival) int { return cmp.Compare(a.t.id, b.t.id) })
+		s.holding = true
 		for _, a := range list {
 			s.arrived(a)
 		}
+		s.holding = false
+		for _, t := range s.held {
+			s.wake(t)
+		}
+		s.held = s.held[:0]
 	}
 }
 

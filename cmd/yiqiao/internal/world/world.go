@@ -262,7 +262,7 @@ func (w *World) end() {
 	}
 	w.s.run(func() bool {
 		for _, p := range w.procs {
-			if p.desk != nil {
+			if p.desk != nil || p.keeper != nil {
 				return false
 			}
 		}

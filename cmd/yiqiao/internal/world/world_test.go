@@ -1,6 +1,7 @@
 package world
 
 import (
+	"runtime"
 	"testing"
 )
 
@@ -75,4 +76,23 @@ func TestSeedReplays(t *testing.T) {
 			t.Errorf("seed %d and another are the same (%v)", seed, err)
 		}
 	}
+}
+
+// A world that is over leaves nothing behind: whatever still waited in it would keep all of it in
+// memory, seed after seed.
+func TestNothingOfAWorldStays(t *testing.T) {
+	k := kit(t)
+	before := runtime.NumGoroutine()
+	for seed := range uint64(6) {
+		if _, err := Run(k, Options{Seed: seed}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10_000 { // those that have ended are on their way out
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines are left", runtime.NumGoroutine()-before)
 }
