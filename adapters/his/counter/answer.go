@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"yiqiao/adapters/his/bind"
 	"yiqiao/gateway"
 )
 
@@ -32,7 +33,7 @@ func (k *call) failed(err error) {
 	if e.Code == gateway.CodeInternal {
 		a.Tell = false
 	}
-	if e.Ref != "" && a.ID == "" && wellFormed(e.Ref) {
+	if e.Ref != "" && a.ID == "" && bind.IsRequestID(e.Ref) {
 		a.ID = e.Ref
 	}
 	if !asks && last(e) {
@@ -184,7 +185,7 @@ func (k *call) admit() error {
 		return err
 	}
 	r.RequestID = k.a.RequestID
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("counter", k.who, r.Institution); err != nil {
 		return err
 	}
 	return k.stay(w.AdmitStay(k.ctx, k.who, r))

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"slices"
 
 	"yiqiao/adapters/his/bind"
 	"yiqiao/gateway"
@@ -181,7 +180,7 @@ func (k *call) do() error {
 			return err
 		}
 		r.RequestID = k.a.RequestID
-		if err := k.mayActFor(r.Institution); err != nil {
+		if err := bind.MayActFor("counter", k.who, r.Institution); err != nil {
 			return err
 		}
 		return k.bill(k.c.desk.OpenSettlement(k.ctx, k.who, r))
@@ -219,7 +218,7 @@ func (k *call) do() error {
 
 // send is one transaction of the low level.
 func (k *call) send() error {
-	if !isInfno(string(k.o.Infno)) {
+	if !bind.IsInfno(string(k.o.Infno)) {
 		return &gateway.Error{Code: gateway.CodeInfnoUnknown, Op: "counter"}
 	}
 	r, err := read(k, k.c.transact)
@@ -227,10 +226,10 @@ func (k *call) send() error {
 		return err
 	}
 	if _, ok := r.Input.(map[string]any); !ok {
-		return invalid(check.Finding{Code: check.CodeFieldType, Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
+		return bind.Refused("counter", check.Finding{Code: check.CodeFieldType, Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
 	}
 	r.RequestID, r.Infno = k.a.RequestID, k.o.Infno
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("counter", k.who, r.Institution); err != nil {
 		return err
 	}
 	to := k.c.desk.Transact
@@ -248,7 +247,7 @@ func (k *call) about() (string, error) {
 		if !ok {
 			return "", &gateway.Error{Code: gateway.CodeNotSupported, Op: "counter"}
 		}
-		if !wellFormed(k.o.Of) {
+		if !bind.IsRequestID(k.o.Of) {
 			return "", &gateway.Error{Code: gateway.CodeNotFound, Op: "counter", Path: "/of"}
 		}
 		var err error
@@ -256,7 +255,7 @@ func (k *call) about() (string, error) {
 			return "", err
 		}
 	}
-	if !wellFormed(id) {
+	if !bind.IsRequestID(id) {
 		return "", &gateway.Error{Code: gateway.CodeNotFound, Op: "counter", Path: "/id"}
 	}
 	k.a.ID = id
@@ -267,52 +266,13 @@ func (k *call) about() (string, error) {
 func read[T any](k *call, b *bind.Binder[T]) (T, error) {
 	var zero T
 	id, isText := k.o.Body["request_id"].(string)
-	if !isText || !wellFormed(id) {
+	if !isText || !bind.IsRequestID(id) {
 		return zero, &gateway.Error{Code: gateway.CodeRequestIDMissing, Op: "counter", Path: "/request_id", Rule: "1-64 位 A-Za-z0-9-_.:"}
 	}
 	k.a.RequestID = id
 	out, found := b.Bind(k.o.Body)
 	if len(found) > 0 {
-		return zero, invalid(found...)
+		return zero, bind.Refused("counter", found...)
 	}
 	return out, nil
-}
-
-func invalid(f ...check.Finding) error {
-	for i := range f {
-		f[i].Severity = check.Error
-	}
-	return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: "counter", Path: f[0].Path, Rule: f[0].Rule, Findings: f}
-}
-
-func (k *call) mayActFor(i ident.Institution) error {
-	if i == "" || slices.Contains(k.who.Institutions, i) {
-		return nil
-	}
-	return &gateway.Error{Code: gateway.CodeInstitution, Op: "counter", Path: "/institution"}
-}
-
-// wellFormed reports whether s has the form of a request id, which is also that of our own ids.
-func wellFormed(s string) bool {
-	if len(s) < 1 || len(s) > 64 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == ':':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// isInfno reports whether s has the form of a transaction number; the desk knows which exist.
-func isInfno(s string) bool {
-	n := 0
-	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
-		n++
-	}
-	return (n == 4 || n == 5) && (len(s) == n || len(s) == n+1 && 'A' <= s[n] && s[n] <= 'Z')
 }

@@ -5,13 +5,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 
 	"yiqiao/adapters/his/bind"
 	"yiqiao/gateway"
 	"yiqiao/schemas/check"
-	"yiqiao/schemas/ident"
 	"yiqiao/schemas/strictjson"
 )
 
@@ -101,42 +99,14 @@ func (k *call) identify(v any) error {
 	case text == "":
 		text = head
 	case head != "" && head != text:
-		return invalid(check.Finding{Code: FindingConflict, Path: "/request_id", Rule: "Idempotency-Key",
+		return bind.Refused("rest", check.Finding{Code: FindingConflict, Path: "/request_id", Rule: "Idempotency-Key",
 			ZH: "request_id 与请求头 Idempotency-Key 不一致", EN: "request_id differs from the header Idempotency-Key."})
 	}
-	if !wellFormed(text) {
+	if !bind.IsRequestID(text) {
 		return malformed
 	}
 	k.requestID = text
 	return nil
-}
-
-// wellFormed reports whether s has the form of a request id, which is also that of our own ids.
-func wellFormed(s string) bool {
-	if len(s) < 1 || len(s) > 64 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == ':':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// isInfno reports whether s has the form of a transaction number; the desk knows which exist.
-func isInfno(s string) bool {
-	if rest, ok := strings.CutPrefix(s, "D"); ok { // of the prescription centre
-		return len(rest) == 3 && strings.Trim(rest, "0123456789") == ""
-	}
-	digits := strings.TrimRight(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	if len(digits) < 4 || len(digits) > 5 || len(s)-len(digits) > 1 {
-		return false
-	}
-	return strings.Trim(digits, "0123456789") == ""
 }
 
 // readAs reads a body and binds it.
@@ -148,23 +118,7 @@ func readAs[T any](k *call, b *bind.Binder[T]) (T, error) {
 	}
 	out, findings := b.Bind(v)
 	if len(findings) > 0 {
-		return out, invalid(findings...)
+		return out, bind.Refused("rest", findings...)
 	}
 	return out, nil
-}
-
-// invalid is request-invalid, with the first finding's place as its own.
-func invalid(f ...check.Finding) error {
-	for i := range f {
-		f[i].Severity = check.Error
-	}
-	return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: "rest", Path: f[0].Path, Rule: f[0].Rule, Findings: f}
-}
-
-// mayActFor refuses an institution that is not the caller's; none given is for the desk to judge.
-func (k *call) mayActFor(i ident.Institution) error {
-	if i == "" || slices.Contains(k.caller.Institutions, i) {
-		return nil
-	}
-	return &gateway.Error{Code: gateway.CodeInstitution, Op: "rest", Path: "/institution"}
 }

@@ -62,7 +62,7 @@ func (h *Handler) postInvoice(k *call) (answer, error) {
 		return answer{}, err
 	}
 	r.RequestID = k.requestID
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("rest", k.caller, r.Institution); err != nil {
 		return answer{}, err
 	}
 	e, err := v.IssueInvoice(k.ctx(), k.caller, r)
@@ -75,26 +75,13 @@ func (h *Handler) postInvoice(k *call) (answer, error) {
 	return k.invoiceAnswer(e, http.StatusCreated)
 }
 
-// aboutInvoice answers a POST about a bill that is there; set puts its ids into the request.
+// aboutInvoice answers a POST about a bill that is there.
 func aboutInvoice[T any](k *call, b *bind.Binder[T], set func(r *T, request, id string),
 	do func(gateway.Invoices, context.Context, gateway.Caller, T) (gateway.EInvoice, error)) (answer, error) {
 	k.where = einvoices
-	v, err := k.h.invoices()
+	e, err := about(k, k.h.invoices, b, set, do)
 	if err != nil {
 		return answer{}, err
-	}
-	id, err := k.idParam()
-	if err != nil {
-		return answer{}, err
-	}
-	r, err := readAs(k, b)
-	if err != nil {
-		return answer{}, err
-	}
-	set(&r, k.requestID, id)
-	e, err := do(v, k.ctx(), k.caller, r)
-	if err != nil {
-		return answer{}, k.fromDesk(err)
 	}
 	return k.invoiceAnswer(e, http.StatusOK)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"yiqiao/adapters/his/bind"
 	"yiqiao/gateway"
 )
 
@@ -14,7 +15,7 @@ func (h *Handler) postSettlement(k *call) (answer, error) {
 		return answer{}, err
 	}
 	r.RequestID = k.requestID
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("rest", k.caller, r.Institution); err != nil {
 		return answer{}, err
 	}
 	s, err := h.o.Desk.OpenSettlement(k.ctx(), k.caller, r)
@@ -79,7 +80,7 @@ func (h *Handler) getSettlement(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if rests(s) && wellFormed(s.RequestID) {
+	if rests(s) && bind.IsRequestID(s.RequestID) {
 		k.tell = s.RequestID
 	}
 	return settlementAnswer(http.StatusOK, s)

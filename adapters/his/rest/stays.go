@@ -68,7 +68,7 @@ func (h *Handler) postStay(k *call) (answer, error) {
 		return answer{}, err
 	}
 	r.RequestID = k.requestID
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("rest", k.caller, r.Institution); err != nil {
 		return answer{}, err
 	}
 	s, err := w.AdmitStay(k.ctx(), k.caller, r)
@@ -78,26 +78,35 @@ func (h *Handler) postStay(k *call) (answer, error) {
 	return k.stayAnswer(s, http.StatusCreated)
 }
 
-// aboutStay answers a POST about a stay that is there; set puts its ids into the request.
-func aboutStay[T any](k *call, b *bind.Binder[T], set func(r *T, request, id string),
-	do func(gateway.Ward, context.Context, gateway.Caller, T) (gateway.Stay, error)) (answer, error) {
-	k.where = stays
-	w, err := k.h.ward()
+// about asks the desk's contract V about a thing that is there; set puts its ids into the request.
+func about[V, T, A any](k *call, contract func() (V, error), b *bind.Binder[T], set func(r *T, request, id string),
+	do func(V, context.Context, gateway.Caller, T) (A, error)) (out A, err error) {
+	v, err := contract()
 	if err != nil {
-		return answer{}, err
+		return out, err
 	}
 	id, err := k.idParam()
 	if err != nil {
-		return answer{}, err
+		return out, err
 	}
 	r, err := readAs(k, b)
 	if err != nil {
-		return answer{}, err
+		return out, err
 	}
 	set(&r, k.requestID, id)
-	s, err := do(w, k.ctx(), k.caller, r)
+	if out, err = do(v, k.ctx(), k.caller, r); err != nil {
+		return out, k.fromDesk(err)
+	}
+	return out, nil
+}
+
+// aboutStay answers a POST about a stay that is there.
+func aboutStay[T any](k *call, b *bind.Binder[T], set func(r *T, request, id string),
+	do func(gateway.Ward, context.Context, gateway.Caller, T) (gateway.Stay, error)) (answer, error) {
+	k.where = stays
+	s, err := about(k, k.h.ward, b, set, do)
 	if err != nil {
-		return answer{}, k.fromDesk(err)
+		return answer{}, err
 	}
 	return k.stayAnswer(s, http.StatusOK)
 }

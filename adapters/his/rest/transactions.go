@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"yiqiao/adapters/his/bind"
 	"yiqiao/gateway"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
@@ -24,7 +25,7 @@ func (h *Handler) postUpload(k *call) (answer, error) { return h.send(k, "infno"
 func (h *Handler) send(k *call, param string, to func(context.Context, gateway.Caller, gateway.Transact) (gateway.Transaction, error)) (answer, error) {
 	k.where = transactions
 	infno := k.c.Param(param)
-	if !isInfno(infno) {
+	if !bind.IsInfno(infno) {
 		return answer{}, &gateway.Error{Code: gateway.CodeInfnoUnknown, Op: "rest"}
 	}
 	r, err := readAs(k, h.transact)
@@ -32,10 +33,10 @@ func (h *Handler) send(k *call, param string, to func(context.Context, gateway.C
 		return answer{}, err
 	}
 	if _, ok := r.Input.(map[string]any); !ok {
-		return answer{}, invalid(check.Finding{Code: check.CodeFieldType, Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
+		return answer{}, bind.Refused("rest", check.Finding{Code: check.CodeFieldType, Path: "/input", Rule: "对象", ZH: "类型不对, 应为对象", EN: "Wrong type: an object is wanted."})
 	}
 	r.RequestID, r.Infno = k.requestID, ident.Infno(infno)
-	if err := k.mayActFor(r.Institution); err != nil {
+	if err := bind.MayActFor("rest", k.caller, r.Institution); err != nil {
 		return answer{}, err
 	}
 	t, err := to(k.ctx(), k.caller, r)
@@ -80,7 +81,7 @@ func (h *Handler) getTransaction(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if answered(t) && wellFormed(t.RequestID) {
+	if answered(t) && bind.IsRequestID(t.RequestID) {
 		k.tell = t.RequestID
 	}
 	return transactionAnswer(http.StatusOK, t)
@@ -89,7 +90,7 @@ func (h *Handler) getTransaction(k *call) (answer, error) {
 // idParam is the id in the path. One that can not be ours is not found, and not logged.
 func (k *call) idParam() (string, error) {
 	id := k.c.Param("id")
-	if !wellFormed(id) {
+	if !bind.IsRequestID(id) {
 		return "", &gateway.Error{Code: gateway.CodeNotFound, Op: "rest"}
 	}
 	k.id, k.named = id, true
@@ -98,7 +99,7 @@ func (k *call) idParam() (string, error) {
 
 // note keeps an id the desk gave, for the log and the Location.
 func (k *call) note(id string) {
-	if wellFormed(id) {
+	if bind.IsRequestID(id) {
 		k.id = id
 	}
 }
