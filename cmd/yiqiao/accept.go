@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -225,15 +224,6 @@ func readSite(path string) (acceptance.Site, error) {
 	return acceptance.ReadSite(file)
 }
 
-// answered sends requests to a handler in this process.
-type answered struct{ http.Handler }
-
-func (a answered) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	a.ServeHTTP(w, r)
-	return w.Result(), nil
-}
-
 // acceptSimulator is a simulated centre with keys made for this run.
 func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (acceptance.Target, func(), error) {
 	nothing := func() {}
@@ -265,7 +255,7 @@ func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (accep
 	if err != nil {
 		return nil, nothing, err
 	}
-	c.HTTP = answered{sim.Handler()}
+	c.HTTP = acceptance.Local(sim.Handler())
 	return c, sim.Close, nil
 }
 

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"encoding/json"
 	"strings"
 
 	"yiqiao/schemas/catalog"
@@ -27,37 +26,11 @@ func read(b []byte) any {
 
 // text is a value as the centre would have written it, without blanks around it; "" for null and for
 // structures.
-func text(v any) string {
-	switch v := v.(type) {
-	case string:
-		return strings.TrimSpace(v)
-	case json.Number:
-		return string(v)
-	}
-	return ""
-}
+func text(v any) string { return strings.TrimSpace(strictjson.Text(v)) }
 
 // rows lists the objects of a node: an array of them, a single one, or for the node "" the value
 // itself.
-func rows(v any, node string) []object {
-	if node != "" {
-		o, _ := v.(object)
-		v = o[node]
-	}
-	switch v := v.(type) {
-	case object:
-		return []object{v}
-	case []any:
-		var list []object
-		for _, x := range v {
-			if o, ok := x.(object); ok {
-				list = append(list, o)
-			}
-		}
-		return list
-	}
-	return nil
-}
+func rows(v any, node string) []object { return strictjson.Rows(v, node) }
 
 // row is the first object of a node; a nil object reads as empty.
 func row(v any, node string) object {

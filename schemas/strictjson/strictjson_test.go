@@ -408,3 +408,22 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 }
+
+func TestRows(t *testing.T) {
+	v, err := Decode([]byte(`{"many":[{"a":"1"},7,{"a":"2"}],"one":{"a":"3"},"none":"x"}`), Reply())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"many": "12", "one": "3", "none": "", "absent": ""} {
+		got := ""
+		for _, r := range Rows(v, name) {
+			got += Text(r["a"])
+		}
+		if got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if len(Rows(v, "")) != 1 || len(Rows(Get(v, "many"), "")) != 2 || Rows(nil, "") != nil || Rows("x", "y") != nil {
+		t.Error("without a name")
+	}
+}

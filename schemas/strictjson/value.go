@@ -200,6 +200,25 @@ func List(v any) ([]any, bool) {
 	return l, ok
 }
 
+// Rows lists the objects of a member: an array of them, or a single one; for the name "" those of v
+// itself. What is no object is left out.
+func Rows(v any, name string) (rows []map[string]any) {
+	if name != "" {
+		v = Get(v, name)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return []map[string]any{v}
+	case []any:
+		for _, x := range v {
+			if o, ok := x.(map[string]any); ok {
+				rows = append(rows, o)
+			}
+		}
+	}
+	return rows
+}
+
 // Text gives a string's text or a number's literal, "" for everything else.
 func Text(v any) string {
 	switch v := v.(type) {

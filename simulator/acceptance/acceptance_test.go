@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -14,15 +13,6 @@ import (
 	"yiqiao/schemas/catalog"
 	"yiqiao/simulator/centre"
 )
-
-// handled answers without a network.
-type handled struct{ http.Handler }
-
-func (h handled) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result(), nil
-}
 
 // tables are read once; they are immutable.
 var tables = sync.OnceValue(func() *catalog.Catalog {
@@ -74,7 +64,7 @@ func simulated(t testing.TB, profile string, bend func(http.Handler) http.Handle
 	if bend != nil {
 		h = bend(h)
 	}
-	c.HTTP = handled{h}
+	c.HTTP = Local(h)
 	return c
 }
 

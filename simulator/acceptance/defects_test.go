@@ -204,7 +204,7 @@ func TestDefectsOfSecurityAreCaught(t *testing.T) {
 	hospital, platform := key(t, 1), key(t, 2)
 	good := line(t, "mpc", platform, hospital)
 	trusting := func(http.Handler) http.Handler {
-		plain := simulated(t, "none", nil).HTTP.(handled).Handler
+		plain := simulated(t, "none", nil).HTTP.(local).Handler
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			data, _, err := good.Open(body)

@@ -186,13 +186,13 @@ func stayRows(recs []gateway.Record) ([]Row, error) {
 		}
 		switch base(rec) {
 		case "2302":
-			for _, r := range list(read(rec.Input), "data") {
+			for _, r := range strictjson.Rows(read(rec.Input), "data") {
 				gone[text(r["feedetl_sn"])] = true
 			}
 		case "2301":
 			in := read(rec.Input)
 			node := "feedetail"
-			for _, r := range list(in, node) {
+			for _, r := range strictjson.Rows(in, node) {
 				id := text(r["feedetl_sn"])
 				amount, err := money.ParseReply(text(r["det_item_fee_sumamt"]))
 				if err != nil {
@@ -229,9 +229,9 @@ func judgements(recs []gateway.Record, upload string) judged {
 			continue
 		}
 		reply := read(rec.Output)
-		rows := list(reply, "result")
+		rows := strictjson.Rows(reply, "result")
 		if len(rows) == 0 {
-			rows = list(reply, "")
+			rows = strictjson.Rows(reply, "")
 		}
 		for _, r := range rows {
 			j := judgement{category: text(r["med_chrgitm_type"]), class: text(r["chrgitm_lv"])}
@@ -335,37 +335,10 @@ func read(b []byte) any {
 	return v
 }
 
-func text(v any) string {
-	switch v := v.(type) {
-	case string:
-		return strings.TrimSpace(v)
-	case json.Number:
-		return string(v)
-	}
-	return ""
-}
-
-// list is the objects of a node: an array of them, or a single one.
-func list(v any, node string) (out []object) {
-	if node != "" {
-		o, _ := v.(object)
-		v = o[node]
-	}
-	switch v := v.(type) {
-	case object:
-		return []object{v}
-	case []any:
-		for _, x := range v {
-			if o, ok := x.(object); ok {
-				out = append(out, o)
-			}
-		}
-	}
-	return out
-}
+func text(v any) string { return strings.TrimSpace(strictjson.Text(v)) }
 
 func first(v any, node string) object {
-	if l := list(v, node); len(l) > 0 {
+	if l := strictjson.Rows(v, node); len(l) > 0 {
 		return l[0]
 	}
 	return nil
