@@ -45,6 +45,16 @@ const (
 	CodeInvoiceNotSet     Code = "invoice-not-configured"
 	CodeReviewTaken       Code = "review-taken"         // somebody else proposed or decided first; Detail says who
 	CodeSecondPerson      Code = "second-person-needed" // who proposes does not approve
+	CodeSignature         Code = "signature-refused"    // of a call: missing parts, wrong, or the body is another
+	CodeSignatureStale    Code = "signature-stale"      // right, but the time in it is too far off
+	CodeReplayed          Code = "call-replayed"        // right, but its nonce was used before
+	CodeCertificate       Code = "certificate-refused"  // the client's certificate is nobody's, or out of its time
+	CodeLoginRefused      Code = "login-refused"        // name or password wrong, account locked or disabled: never says which
+	CodeSessionNeeded     Code = "session-needed"
+	CodeNotPermitted      Code = "not-permitted" // Rule names the act
+	CodePasswordChange    Code = "password-change-needed"
+	CodePasswordRefused   Code = "password-refused" // Rule names what a password must be
+	CodeLastAdministrator Code = "last-administrator"
 	CodeInternal          Code = "internal"
 )
 
@@ -92,5 +102,15 @@ var Codes = map[Code]Words{
 	CodeInvoiceNotSet:     {"未配置电子票据平台", "No e-invoice platform is configured.", "请由网关管理员配置 einvoice", "Configure einvoice.", OwnerOperator, 501},
 	CodeReviewTaken:       {"该事项已有人先行处理", "Somebody else has acted on this item first.", "请查看该事项的最新状态再决定", "Look at how it stands now.", OwnerOperator, 409},
 	CodeSecondPerson:      {"提出人不能自己批准", "Whoever proposes can not approve.", "请由另一人批准", "Let another person approve.", OwnerOperator, 403},
+	CodeSignature:         {"请求签名不正确", "The signature of the call is not right.", "请按接口说明核对签名串、密钥与请求体摘要; 网关日志中有原因", "Check the signing text, the key and the digest of the body; the gateway's log has the cause.", OwnerHIS, 401},
+	CodeSignatureStale:    {"请求时间与网关时间相差过大", "The time in the signature is too far from the gateway's.", "请校准接入系统的时钟, 并为每次请求重新签名", "Set the caller's clock and sign each call anew.", OwnerHIS, 401},
+	CodeReplayed:          {"该签名请求已使用过", "This signed call was used before.", "每次请求 (含重发) 使用新的随机数并重新签名; 业务请求号不变", "Sign every call, also a repeat, with a new nonce; keep the request id.", OwnerHIS, 401},
+	CodeCertificate:       {"客户端证书未登记或不在有效期", "The client certificate is nobody's here, or out of its time.", "请向网关管理员登记证书", "Have the certificate entered by the operator of the gateway.", OwnerHIS, 401},
+	CodeLoginRefused:      {"用户名或口令不正确, 或账户已锁定、停用", "Wrong name or password, or the account is locked or disabled.", "请核对后重试; 多次失败后须稍候, 或请管理员解锁", "Try again with care; after several failures wait, or ask an administrator.", OwnerDesk, 401},
+	CodeSessionNeeded:     {"未登录或登录已失效", "Not signed in, or no longer.", "请重新登录", "Sign in again.", OwnerDesk, 401},
+	CodeNotPermitted:      {"您的角色无权进行此操作", "Your role does not allow this.", "请由有权限的人员办理, 或请管理员调整角色", "Ask somebody who may, or an administrator.", OwnerDesk, 403},
+	CodePasswordChange:    {"请先修改初始口令", "The given password has to be changed first.", "修改口令后重试", "Change the password, then try again.", OwnerDesk, 403},
+	CodePasswordRefused:   {"新口令不符合要求", "The new password will not do.", "请按 rule 更换口令", "Choose another as rule says.", OwnerDesk, 422},
+	CodeLastAdministrator: {"这是最后一位可用的管理员", "This is the last administrator.", "请先增设另一位管理员", "Make another administrator first.", OwnerOperator, 409},
 	CodeInternal:          {"网关内部错误", "Internal error.", "请把编号告知网关管理员", "Give the reference to the operator.", OwnerOperator, 500},
 }
