@@ -38,6 +38,8 @@ var only = map[string]string{
 	"github.com/expr-lang/expr":       "yiqiao/gateway/mapping",
 	"github.com/xuri/excelize":        "yiqiao/schemas/sheet",
 	"rsc.io/qr":                       "yiqiao/simulator/invoice",
+	"github.com/prometheus":           "yiqiao/gateway/observe/metrics",
+	"github.com/VictoriaMetrics":      "yiqiao/gateway/observe/metrics",
 }
 
 type pkg struct {

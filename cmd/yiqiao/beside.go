@@ -96,6 +96,11 @@ type front struct {
 	troubles []func() string
 }
 
+// front is what the HIS interface is given.
+func (srv *server) front() front {
+	return front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, srv.troubles}
+}
+
 // Degraded implements gateway.Degraded.
 func (f front) Degraded() string {
 	var list []string

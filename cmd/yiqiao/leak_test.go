@@ -227,6 +227,7 @@ func newLeakRig(t *testing.T) *leakRig {
 	write(t, file, text+"\ntiming:\n  settle_grace: 200ms\n  ask_every: 50ms\n  ask_most: 200ms\n  poll: 50ms\n  upload_retry: 50ms\n")
 	g, err := loadGateway(r.dir)
 	r.must(err)
+	g.Manage.Listen = "127.0.0.1:0"
 	g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
 		Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{simHospital}}}}}
 	// Answers nobody fetched are brought to a HIS that says back what it was brought, now and then as a fault.
@@ -331,6 +332,7 @@ func TestNothingLeaks(t *testing.T) {
 	r.stay(who)
 	r.hl7(who)
 	r.commands(who)
+	r.metrics()
 
 	// What the program keeps, opened with its own keys, holds no credential either.
 	opened := r.opened()
@@ -598,6 +600,23 @@ func (r *leakRig) commands(who people.Person) {
 	for _, args := range [][]string{{"reconcile", "--date", today}, {"reconcile", "--date", today, "--json"},
 		{"reconcile", "--date", today, "--html", filepath.Join(r.dir, "data", "day.html"), "--csv", filepath.Join(r.dir, "data", "day.csv")}} {
 		run("", args...)
+	}
+}
+
+// metrics reads what a monitoring system sees.
+func (r *leakRig) metrics() {
+	r.t.Helper()
+	resp, err := http.Get("http://" + r.gw.parts.watch.ln.Addr().String() + "/metrics")
+	r.must(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	r.must(err)
+	r.keep("metrics", text)
+	for _, want := range []string{`yiqiao_transactions_total{cause="",centre="main",infno="2207",outcome="done"}`, `yiqiao_calls_total{method="POST",route="/api/v1/settlements",`,
+		`yiqiao_refusals_total{code="amounts`, `yiqiao_centre_breaker{centre="main",state="closed"} 1`, `yiqiao_journal_healthy 1`} {
+		if !bytes.Contains(text, []byte(want)) {
+			r.t.Errorf("metrics: no %s", want)
+		}
 	}
 }
 

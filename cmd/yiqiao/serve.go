@@ -80,6 +80,7 @@ type server struct {
 	parts    *parts
 	lock     *flock.Flock
 	journal  opened
+	queue    gateway.Queue
 	desk     *flow.Desk
 	invoices *invoice.Office
 	beside   []func(context.Context) error // what runs beside the desk; see besides
@@ -137,18 +138,17 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, err
 	}
 	srv.closers = append(srv.closers, srv.journal.close)
-	queue, err := g.openQueue(clock, log)
-	if err != nil {
+	if srv.queue, err = g.openQueue(clock, log); err != nil {
 		return nil, err
 	}
-	srv.closers = append(srv.closers, func() { _ = queue.Close() })
+	srv.closers = append(srv.closers, func() { _ = srv.queue.Close() })
 	name, err := g.processName()
 	if err != nil {
 		return nil, err
 	}
 	srv.desk, err = flow.New(flow.Options{
 		Name:         name,
-		Queue:        queue,
+		Queue:        srv.queue,
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
 		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,
@@ -174,8 +174,12 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
 	srv.closers = append(srv.closers, srv.refused.close)
 	o := rest.Options{
-		Desk: front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, srv.troubles}, Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
+		Desk: srv.front(), Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
+	}
+	srv.parts.watch.calls(&o)
+	if err = srv.watched(g); err != nil {
+		return nil, err
 	}
 	h, err := srv.mounted(o)
 	if err != nil {

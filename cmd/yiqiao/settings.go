@@ -38,6 +38,7 @@ type gatewaySettings struct {
 	Keys         keysSettings              `yaml:"keys"`
 	Audit        auditSettings             `yaml:"audit"`
 	Einvoice     einvoiceSettings          `yaml:"einvoice"`
+	Manage       manageSettings            `yaml:"manage"`
 
 	base   string   // folder of the file
 	opened *secrets // see places

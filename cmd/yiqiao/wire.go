@@ -42,6 +42,7 @@ type parts struct {
 	ways         map[ident.Institution]gateway.Centre // all centres of an institution as one
 	clients      []rest.Client
 	log          *slog.Logger
+	watch        *watching // nil: nobody watches
 }
 
 // path is p relative to the folder of the configuration file.
@@ -96,6 +97,9 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	if p.provider, err = provider(s.Provider); err != nil {
 		return nil, err
 	}
+	if p.watch, err = s.watching(p, clock); err != nil {
+		return nil, err
+	}
 	if _, err := s.wrappers(p.provider); err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 		return nil, err
 	}
 	for name, c := range s.Centres {
-		if p.centres[name], err = s.buildCentre(c, p, clock); err != nil {
+		if p.centres[name], err = s.buildCentre(name, c, p, clock); err != nil {
 			return nil, fmt.Errorf("centres.%s: %w", name, err)
 		}
 	}
@@ -150,7 +154,7 @@ func (s *gatewaySettings) region(name string) (*gateway.Region, error) {
 	return region.Load(name)
 }
 
-func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.Clock) (*centre.Client, error) {
+func (s *gatewaySettings) buildCentre(name string, c centreSettings, p *parts, clock gateway.Clock) (*centre.Client, error) {
 	profile, transport, tokens, err := c.line(p.provider, s.places(), clock)
 	if err != nil {
 		return nil, err
@@ -174,7 +178,7 @@ func (s *gatewaySettings) buildCentre(c centreSettings, p *parts, clock gateway.
 		Profile: profile, Transport: transport, Tokens: tokens, Service: service, Multipart: multi, ReplyWindow: time.Duration(c.ReplyWindow), MaxSkew: time.Duration(c.MaxSkew),
 		Limits: limits, Connect: time.Duration(c.Connect), MaxInFlight: c.MaxInFlight,
 		Breaker: centre.Breaker{Consecutive: uint32(max(c.BreakerTrip, 0)), Open: time.Duration(c.BreakerOpen)},
-		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log,
+		Clock:   clock, Rand: rand.Reader, SM3: p.provider.SM3, Log: p.log, Observe: p.watch.line(name),
 	})
 }
 

@@ -1,6 +1,7 @@
 package centre
 
 import (
+	"crypto/tls"
 	"errors"
 	"maps"
 	"sync"
@@ -89,12 +90,14 @@ type Stats struct {
 	LastDone              time.Time // last outcome done; zero when there was none
 	LastAnswer            time.Time // last verified answer, done or refused
 	Skew                  Skew      // how far the centre's clock is from ours
+	CertUntil             time.Time // end of the certificate the centre showed last; zero without TLS
 }
 
 type stats struct {
 	opened     atomic.Pointer[time.Time]
 	changed    atomic.Pointer[string] // a state the breaker went to that is not logged yet
 	busy, down atomic.Uint64
+	certUntil  atomic.Int64 // seconds since 1970; 0: none
 
 	mu               sync.Mutex
 	endings          map[Ending]uint64
@@ -113,18 +116,29 @@ func (s *stats) ended(r gateway.Reply, at time.Time) {
 	}
 }
 
+// certified notes until when the certificate of a connection is good.
+func (s *stats) certified(t *tls.ConnectionState) {
+	if t != nil && len(t.PeerCertificates) > 0 {
+		s.certUntil.Store(t.PeerCertificates[0].NotAfter.Unix())
+	}
+}
+
 // Stats gives the present picture.
 func (c *Client) Stats() Stats {
 	state := c.brk.State().String()
 	c.skew.mu.Lock()
 	skew := c.skew.last
 	c.skew.mu.Unlock()
+	var cert time.Time
+	if n := c.stats.certUntil.Load(); n != 0 {
+		cert = time.Unix(n, 0)
+	}
 	c.stats.mu.Lock()
 	defer c.stats.mu.Unlock()
 	return Stats{
 		InFlight: len(c.places), MaxInFlight: cap(c.places), Breaker: state,
 		Endings:     maps.Clone(c.stats.endings),
 		RefusedBusy: c.stats.busy.Load(), RefusedDown: c.stats.down.Load(),
-		LastDone: c.stats.lastDone, LastAnswer: c.stats.lastOK, Skew: skew,
+		LastDone: c.stats.lastDone, LastAnswer: c.stats.lastOK, Skew: skew, CertUntil: cert,
 	}
 }

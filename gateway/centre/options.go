@@ -16,6 +16,7 @@ import (
 	"yiqiao/crypto/envelope"
 	"yiqiao/gateway"
 	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/ident"
 )
 
 // How the URL of a transaction is made.
@@ -74,6 +75,9 @@ type Options struct {
 	Rand  io.Reader                      // required; read for nonces. Safe for concurrent use
 	SM3   func(parts ...[]byte) [32]byte // required: sm.Provider.SM3
 	Log   *slog.Logger                   // optional
+	// Observe is told of every message that was tried and what became of it. It must not block, and must not keep the
+	// reply. Default: nobody.
+	Observe func(ident.Infno, gateway.Reply)
 }
 
 // Breaker says when sending is paused because the centre keeps failing. Failures are time-outs,
@@ -165,6 +169,9 @@ func (o Options) withDefaults() (Options, *url.URL, error) {
 	}
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3}}).DialContext
+	}
+	if o.Observe == nil {
+		o.Observe = func(ident.Infno, gateway.Reply) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -26,6 +26,7 @@ func (c *Client) send(caller context.Context, s gateway.Sealed, data []byte, med
 	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail,
 		Took: now.Sub(from), SentFrom: from}
 	c.stats.ended(reply, now)
+	c.o.Observe(s.Message.Infno, reply)
 
 	level := slog.LevelInfo
 	if v.health != healthy {
@@ -84,6 +85,7 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 	}
 	defer resp.Body.Close()
 	received := c.o.Clock.Now()
+	c.stats.certified(resp.TLS)
 	if resp.StatusCode == http.StatusUnauthorized && c.o.Tokens != nil {
 		c.o.Tokens.Drop()
 	}

@@ -173,3 +173,19 @@ func contains(msg string, texts []string) bool {
 	}
 	return false
 }
+
+// SignIns counts the operators signed in, for each institution whose region wants that.
+func (d *Desk) SignIns() map[ident.Institution]int {
+	count := map[ident.Institution]int{}
+	for code, inst := range d.opt.Institutions {
+		if inst.Region.SignIn {
+			count[code] = 0
+		}
+	}
+	d.signs.mu.Lock()
+	defer d.signs.mu.Unlock()
+	for k := range d.signs.no {
+		count[k.inst]++
+	}
+	return count
+}

@@ -191,9 +191,11 @@ func ours(id string) string {
 }
 
 func (k *call) log() {
+	took := k.h.o.Clock.Now().Sub(k.start)
+	k.shielded(func() { k.h.o.Served(k.method, k.route, k.status, took) })
 	attrs := []slog.Attr{
 		slog.String("method", k.method), slog.String("route", k.route), slog.Int("status", k.status),
-		slog.Duration("took", k.h.o.Clock.Now().Sub(k.start)), slog.String("reference", k.reference),
+		slog.Duration("took", took), slog.String("reference", k.reference),
 	}
 	for _, a := range []slog.Attr{
 		slog.String("system", k.caller.System), slog.String("request_id", k.requestID),

@@ -35,6 +35,9 @@ type Options struct {
 	// Refused is told of every call answered with a status of 400 or more, before the answer is
 	// written. It must not block for long. Default: nobody.
 	Refused func(RefusedCall)
+	// Served is told of every call that was answered: route is the template, "" when none matched. It must not
+	// block. Default: nobody.
+	Served func(method, route string, status int, took time.Duration)
 }
 
 // RefusedCall is a call that was not done, for the audit record. It holds nothing of the body but
@@ -89,6 +92,9 @@ func (o *Options) check() error {
 	}
 	if o.Refused == nil {
 		o.Refused = func(RefusedCall) {}
+	}
+	if o.Served == nil {
+		o.Served = func(string, string, int, time.Duration) {}
 	}
 	o.Clients = slices.Clone(o.Clients)
 	for i := range o.Clients {
