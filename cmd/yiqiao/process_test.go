@@ -82,6 +82,13 @@ func (l *lockedBuffer) String() string {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	return newSiteOf(t, 2)
+}
+
+// newSiteOf waits for so many addresses of the simulator: the centre, the control port and, with three,
+// the e-invoice platform, which the gateway is then told.
+func newSiteOf(t testing.TB, addrs int) *site {
+	t.Helper()
 	bin, err := built()
 	if err != nil {
 		t.Fatal(err)
@@ -90,10 +97,13 @@ func newSite(t testing.TB) *site {
 	if out, err := exec.Command(bin, "init", s.dir, "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0", "--control", "127.0.0.1:0", "--einvoice", "127.0.0.1:0").CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
-	sim := s.start("simulate", nil, 2)
+	sim := s.start("simulate", nil, addrs)
 	s.control = "http://" + sim.addrs[1]
 	// Short limits, so that an outcome is settled within the test's patience.
 	s.edit("yiqiao.yaml", "http://127.0.0.1:0/fsi/api", "http://"+sim.addrs[0]+"/fsi/api")
+	if addrs > 2 {
+		s.edit("yiqiao.yaml", "http://127.0.0.1:0/medical-web", "http://"+sim.addrs[2]+"/medical-web")
+	}
 	s.edit("yiqiao.yaml", "settle: 180s", "settle: 2s")
 	s.append("yiqiao.yaml", "\ntiming:\n  settle_grace: 500ms\n  ask_every: 100ms\n  ask_most: 500ms\n  poll: 50ms\n")
 	key, err := os.ReadFile(filepath.Join(s.dir, starterAPIKey))

@@ -32,6 +32,19 @@ type Source interface {
 	Charged(ctx context.Context, id string) (bill.Charged, error)
 }
 
+// Book is what an Office asks of the book of bills. *book.Book is one.
+type Book interface {
+	Write(ctx context.Context, entries ...book.Entry) (existing *book.Request, err error)
+	Subject(ctx context.Context, id string) (book.Subject, error)
+	DueSubjects(ctx context.Context, now time.Time, limit int) ([]string, error)
+	Bill(ctx context.Context, id string) (book.Bill, error)
+	Bills(ctx context.Context, subject string) ([]book.Bill, error)
+	Events(ctx context.Context, id string) ([]book.Event, error)
+	List(ctx context.Context, q book.Query) (list []book.Bill, next int64, err error)
+	Moving(ctx context.Context, after int64, limit int) ([]book.Brief, error)
+	Before(ctx context.Context, lane, id string) (bool, error)
+}
+
 // Orders of a refund.
 const (
 	RedFirst       = "red-first"       // the red bill, then the insurance
@@ -40,7 +53,7 @@ const (
 
 // Options are the parts of an Office. Book, Platform, Source, Clock and Digest are required.
 type Options struct {
-	Book     *book.Book
+	Book     Book
 	Platform func(ident.Institution) gateway.InvoicePlatform
 	Tables   func(ident.Institution) bill.Tables
 	Source   Source

@@ -245,6 +245,7 @@ type settled struct {
 	n        int
 	total    money.Fen
 	moving   bool
+	gone     bool
 	patient  string
 }
 
@@ -255,7 +256,7 @@ func (s *settlements) Charged(_ context.Context, id string) (bill.Charged, error
 	if x == nil {
 		return bill.Charged{}, &gateway.Error{Code: gateway.CodeNotFound, Ref: id}
 	}
-	c := bill.Charged{Subject: id, Institution: hospital, System: "his", Kind: gateway.KindOutpatient, Total: x.total, Moving: x.moving, Patient: x.patient,
+	c := bill.Charged{Subject: id, Institution: hospital, System: "his", Kind: gateway.KindOutpatient, Total: x.total, Moving: x.moving, Gone: x.gone, Patient: x.patient,
 		Payer: gateway.InvoicePayer{Name: "测试甲", Sex: "1", Age: "40", IDCard: "999999198503120018"},
 		Money: gateway.InvoiceMoney{Cash: x.total}, Rows: []bill.Row{{ID: "1", Code: "X", Name: "药", Category: "09", Quantity: "1", Price: x.total.String(), Amount: x.total}}}
 	if x.revision > 0 {
@@ -561,6 +562,43 @@ func TestUnknownIsAskedFirst(t *testing.T) {
 		w.calm()
 		w.check(map[string]bool{"B1": true})
 	}
+}
+
+// The settlement is undone and the rest of its refund is left lying: the bill is reversed all the same,
+// and what is settled later gets one of its own.
+func TestHalfRefundedLeavesNoBill(t *testing.T) {
+	w := newTown(t, InsuranceFirst)
+	w.settled("B1", 1000, "p")
+	if _, err := w.issue("B1"); err != nil {
+		t.Fatal(err)
+	}
+	x := w.charged.list["B1"]
+	x.moving = true // sent, and nobody knows: the bill stays
+	if err := w.refund("B1", 0, "unknown"); !is(err, gateway.CodeOutcomeUnknown) {
+		t.Fatal(err)
+	}
+	for range 20 {
+		w.clock.Advance(time.Minute)
+		if _, err := w.office.Round(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.platform.bills["B1_1"].Reversed {
+		t.Error("reversed before the settlement was known to be undone")
+	}
+	x.gone = true
+	for range 20 {
+		w.clock.Advance(time.Minute)
+		if _, err := w.office.Round(bg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !w.platform.bills["B1_1"].Reversed || len(w.platform.bills) != 1 {
+		t.Errorf("%d bills, reversed %v", len(w.platform.bills), w.platform.bills["B1_1"].Reversed)
+	}
+	x.moving, x.gone, x.revision, x.total = false, false, 2, 700
+	w.calm()
+	w.check(map[string]bool{"B1": true})
 }
 
 // Posted for reimbursement: red first refuses the refund with nothing undone.

@@ -344,8 +344,11 @@ func (f *Office) settle(ctx context.Context, subject string) error {
 		if c, err = f.chargedFor(ctx, subject, s.Institution, s.System, a); err != nil {
 			return f.later(ctx, s, err)
 		}
-		if c.Moving {
+		if c.Moving && !c.Gone {
 			return f.later(ctx, s, nil)
+		}
+		if c.Moving { // nobody may ever go on with the rest: the bill of what is undone does not wait for it
+			c.Revision = ""
 		}
 	}
 	live, err := f.live(ctx, subject)
@@ -366,11 +369,14 @@ func (f *Office) settle(ctx context.Context, subject string) error {
 			return f.later(ctx, s, err)
 		}
 		if live.State.Live() {
-			if live.State.Rests() && !live.RedWanted && live.Revision == c.Revision {
+			if live.State.Rests() && !live.RedWanted && live.Revision == c.Revision && !c.Moving {
 				return f.atRest(ctx, s)
 			}
 			return f.later(ctx, s, nil)
 		}
+	}
+	if c.Moving {
+		return f.later(ctx, s, nil)
 	}
 	if c.Revision == "" {
 		return f.atRest(ctx, s)

@@ -25,6 +25,7 @@ type Charged struct {
 	System      string // the HIS system it belongs to
 	Revision    string // names the settlement in force; "" when none is
 	Moving      bool   // something is under way: nothing can be said yet
+	Gone        bool   // Moving, and sure: what stood before is undone, whatever comes of the rest
 	Kind        gateway.InvoiceKind
 	Total       money.Fen
 	Money       gateway.InvoiceMoney
@@ -92,6 +93,7 @@ func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill,
 	if now.Unknown {
 		c.Moving = true
 	}
+	c.Gone = c.Moving && undone(now.Refund, now.SettlementID)
 	if c.Revision == "" || c.Moving {
 		return nil
 	}
@@ -122,6 +124,11 @@ func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill,
 	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
 }
 
+// undone reports whether the settlement that counts was undone at the centre.
+func undone(r *gateway.Refund, now ident.Settlement) bool {
+	return r != nil && (now == "" || r.Of == now)
+}
+
 func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs []gateway.Record) error {
 	c.Kind = gateway.KindStay
 	if s.Ward == nil {
@@ -144,6 +151,7 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 	if now.Unknown {
 		c.Moving = true
 	}
+	c.Gone = c.Moving && undone(now.Refund, now.SettlementID)
 	if c.Revision == "" || c.Moving {
 		return nil
 	}
