@@ -17,6 +17,9 @@ type Message struct {
 	Body        []byte        // the core message, exact bytes of wire.EncodeRequest
 	Limit       catalog.Limit // class of time limit
 	File        bool          // the answer may be the bytes of a file instead of a message (downloads)
+	// Named says that a good answer names this message (medins_setl_id is our msgid) and that the sender compares
+	// it, so that an answer to another message can not be taken for it.
+	Named bool
 }
 
 // Centre is the way to one insurance centre. It sends a message at most once and never retries.

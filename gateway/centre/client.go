@@ -48,6 +48,7 @@ type Client struct {
 	o      Options
 	base   *url.URL
 	shared *http.Transport // connections are kept for further messages
+	brief  *http.Transport // they are kept for a moment
 	fresh  *http.Transport // a connection for each message
 	own    map[catalog.Limit]bool
 	places chan struct{}
@@ -68,10 +69,26 @@ func New(o Options) (*Client, error) {
 	for _, class := range o.Fresh {
 		c.own[class] = true
 	}
-	c.shared, c.fresh = c.transport(false), c.transport(true)
+	c.shared, c.brief, c.fresh = c.transport(false), c.transport(false), c.transport(true)
+	c.brief.IdleConnTimeout = min(c.o.Idle, briefly)
 	c.brk = c.breaker()
 	c.stats.endings = map[Ending]uint64{}
 	return c, nil
+}
+
+// briefly is how long a connection stays open for another settlement: under load it saves making one
+// each time, and no server or firewall closes one that was in use so lately without saying so.
+const briefly = time.Second
+
+// way chooses how a message travels.
+func (c *Client) way(m gateway.Message) *http.Transport {
+	switch {
+	case !c.own[m.Limit]:
+		return c.shared
+	case m.Named:
+		return c.brief
+	}
+	return c.fresh
 }
 
 func (c *Client) transport(fresh bool) *http.Transport {
@@ -100,6 +117,7 @@ func (c *Client) transport(fresh bool) *http.Transport {
 // Close closes the connections that are kept. Messages under way are not disturbed.
 func (c *Client) Close() {
 	c.shared.CloseIdleConnections()
+	c.brief.CloseIdleConnections()
 	c.fresh.CloseIdleConnections()
 }
 

@@ -100,11 +100,16 @@ func coreMessage(id ident.MsgID, limit catalog.Limit) gateway.Message {
 // attempt sends one message through c.
 func attempt(t testing.TB, c *Client, id ident.MsgID, limit catalog.Limit) gateway.Reply {
 	t.Helper()
+	return attemptOf(t, c, coreMessage(id, limit))
+}
+
+func attemptOf(t testing.TB, c *Client, m gateway.Message) gateway.Reply {
+	t.Helper()
 	p, err := c.Admit(t.Context(), "2207")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := p.Seal(coreMessage(id, limit))
+	s, err := p.Seal(m)
 	if err != nil {
 		t.Fatal(err)
 	}

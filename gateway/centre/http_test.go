@@ -215,25 +215,31 @@ func TestWhetherAByteLeftDecides(t *testing.T) {
 func TestSettlementsTravelAlone(t *testing.T) {
 	for _, c := range []struct {
 		limit catalog.Limit
+		named bool
 		fresh []catalog.Limit
+		idle  time.Duration
 		conns int
 	}{
-		{catalog.LimitSettle, nil, 3},
-		{catalog.LimitQuery, nil, 1},
-		{catalog.LimitSettle, []catalog.Limit{}, 1},
-		{catalog.LimitWrite, []catalog.Limit{catalog.LimitWrite}, 3},
+		{limit: catalog.LimitSettle, conns: 3},
+		{limit: catalog.LimitSettle, named: true, conns: 1},
+		{limit: catalog.LimitSettle, named: true, idle: time.Nanosecond, conns: 3}, // not within the moment
+		{limit: catalog.LimitQuery, conns: 1},
+		{limit: catalog.LimitSettle, fresh: []catalog.Limit{}, conns: 1},
+		{limit: catalog.LimitWrite, fresh: []catalog.Limit{catalog.LimitWrite}, conns: 3},
 	} {
 		var in inbox
 		var dials atomic.Int32
 		o := options(t, serve(t, good(t, &in)).URL, clock())
-		o.Fresh = c.fresh
+		o.Fresh, o.Idle = c.fresh, c.idle
 		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials.Add(1)
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}
 		cl := newClient(t, o)
 		for i := range 3 {
-			want(t, attempt(t, cl, ident.MsgID(fmt.Sprint("M", i)), c.limit), done, gateway.CauseNone)
+			m := coreMessage(ident.MsgID(fmt.Sprint("M", i)), c.limit)
+			m.Named = c.named
+			want(t, attemptOf(t, cl, m), done, gateway.CauseNone)
 		}
 		if int(dials.Load()) != c.conns {
 			t.Errorf("3 messages of class %s, fresh %v: %d connections, want %d", c.limit, c.fresh, dials.Load(), c.conns)

@@ -70,13 +70,9 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 	if err != nil {
 		return notSent(err), 0
 	}
-	transport := c.shared
-	if c.own[s.Message.Limit] {
-		transport = c.fresh
-	}
 	// RoundTrip of a POST with a body and no GetBody is never repeated by net/http, and RoundTrip
 	// follows no redirect and keeps no cookie.
-	resp, err := transport.RoundTrip(req)
+	resp, err := c.way(s.Message).RoundTrip(req)
 	if err != nil {
 		if left := connected && nc.kill(); !left {
 			return notSent(reason(ctx, err)), 0

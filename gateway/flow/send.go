@@ -105,9 +105,10 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 	if err != nil {
 		return gateway.Record{}, internalError(j.op, err)
 	}
+	_, named := namedIn(j.tx)
 	sealed, err := permit.Seal(gateway.Message{
 		Infno: j.tx.Infno, Institution: j.inst.Code, MsgID: id, Body: body, Limit: j.tx.Limit,
-		File: j.tx.Kind == catalog.Download,
+		File: j.tx.Kind == catalog.Download, Named: named,
 	})
 	if err != nil {
 		return gateway.Record{}, internalError(j.op, err)

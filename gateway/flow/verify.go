@@ -6,6 +6,15 @@ import (
 	"yiqiao/schemas/wire"
 )
 
+// namedIn is the node of a settlement's reply that names the message it answers; false for transactions
+// whose reply does not.
+func namedIn(tx *catalog.Transaction) (node string, ok bool) {
+	if tx.Kind != catalog.Settle || !tx.Commits {
+		return "", false
+	}
+	return nodeWith(tx.Output, "medins_setl_id")
+}
+
 // doubt tells why a reply that says "done" can not be believed, "" when it can. For a settlement
 // the reply must be about the message we sent (identity M of the interface) and about the same
 // total. The other amount identities are less sure than a verified reply is: what they find travels
@@ -14,10 +23,7 @@ func (d *Desk) doubt(j job, id ident.MsgID, r wire.Reply) string {
 	if !r.OK() {
 		return "infcode is not 0"
 	}
-	if j.tx.Kind != catalog.Settle || !j.tx.Commits {
-		return ""
-	}
-	node, ok := nodeWith(j.tx.Output, "medins_setl_id")
+	node, ok := namedIn(j.tx)
 	if !ok {
 		return ""
 	}
