@@ -55,8 +55,10 @@ func TestShippedMappings(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s", name, code, out)
 		}
 	}
-	if code, out := runMap(t, "test", "--defs", filepath.Join("..", "..", "examples", "mapping", "ours")); code != exitOK {
-		t.Errorf("the example: exit %d\n%s", code, out)
+	for _, name := range []string{"ours", "fhir"} {
+		if code, out := runMap(t, "test", "--defs", filepath.Join("..", "..", "examples", "mapping", name)); code != exitOK {
+			t.Errorf("the example %s: exit %d\n%s", name, code, out)
+		}
 	}
 	if len(shippedNames()) == 0 {
 		t.Error("nothing is shipped")

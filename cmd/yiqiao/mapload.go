@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"yiqiao/adapters/his/fhir"
 	"yiqiao/adapters/his/hl7"
 	"yiqiao/adapters/his/soap"
 	"yiqiao/gateway"
@@ -31,6 +32,7 @@ func sourceKinds() []sourceKind {
 	return []sourceKind{
 		{name: "hl7", notation: hl7.Notation{}, endings: []string{".hl7"}, read: hl7Sources, shipped: "generic-hl7"},
 		{name: "xml", notation: soap.Notation{}, endings: []string{".xml"}, read: xmlSources, shipped: "generic-xml"},
+		{name: "fhir", notation: fhir.Notation{}, endings: []string{".fhir"}, read: fhirSources, shipped: "generic-fhir"},
 	}
 }
 
@@ -74,6 +76,15 @@ func hl7Sources(b []byte) ([]gateway.Source, error) {
 // xmlSources reads one document, in a SOAP envelope or plain.
 func xmlSources(b []byte) ([]gateway.Source, error) {
 	src, err := soap.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	return []gateway.Source{src}, nil
+}
+
+// fhirSources reads one document.
+func fhirSources(b []byte) ([]gateway.Source, error) {
+	src, err := fhir.Read(b)
 	if err != nil {
 		return nil, err
 	}

@@ -199,5 +199,8 @@ func (srv *server) openMapped(g *gatewaySettings, clock gateway.Clock) error {
 			return err
 		})
 	}
-	return srv.openSOAP(g, clock)
+	if err := srv.openSOAP(g, clock); err != nil {
+		return err
+	}
+	return srv.openFHIR(g, clock)
 }

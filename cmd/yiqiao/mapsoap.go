@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"yiqiao/adapters/his/counter"
 	"yiqiao/adapters/his/rest"
 	"yiqiao/adapters/his/soap"
 	"yiqiao/gateway"
+	"yiqiao/gateway/mapping"
 )
 
 // soapSettings takes XML at /soap on the address of the HTTP interface, from the systems under his.
@@ -28,38 +29,55 @@ type mount struct {
 
 // openSOAP builds the handler and has its mapping watched; no mapping, no handler.
 func (srv *server) openSOAP(g *gatewaySettings, clock gateway.Clock) error {
-	if g.SOAP.Mapping == "" {
-		if g.SOAP.Items != "" {
-			return errors.New("soap: mapping is missing")
-		}
-		return nil
+	live, err := srv.openMapping(g, "soap", g.SOAP.Mapping, g.SOAP.Items, "xml", clock)
+	if live == nil || err != nil {
+		return err
 	}
-	live, err := g.mappingAt(g.SOAP.Mapping, g.SOAP.Items)
-	if err != nil {
-		return fmt.Errorf("soap: %w", err)
-	}
-	if s := live.Current().Source; s != "xml" {
-		return fmt.Errorf("soap: %s is a mapping of %s, not xml", g.SOAP.Mapping, s)
-	}
-	o := soap.Options{Desk: srv.desk, Mapper: live, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
-		Log: srv.parts.log, Path: soapPath, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
-	for _, c := range srv.parts.clients {
-		o.Clients = append(o.Clients, soap.Client{System: c.System, KeyDigest: c.KeyDigest, Institutions: c.Institutions})
-	}
+	o := soap.Options{Desk: srv.desk, Mapper: live, Digest: srv.sm3, Log: srv.parts.log, Path: soapPath,
+		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Clients: srv.keyClients()}
 	h, err := soap.New(o)
 	if err != nil {
 		return err
 	}
 	srv.mounts = append(srv.mounts, mount{soapPath, h})
+	return nil
+}
+
+// openMapping loads the mapping of the settings called name and has it watched; nil when none is given.
+func (srv *server) openMapping(g *gatewaySettings, name, where, items, source string, clock gateway.Clock) (*mapping.Live, error) {
+	if where == "" {
+		if items != "" {
+			return nil, fmt.Errorf("%s: mapping is missing", name)
+		}
+		return nil, nil
+	}
+	live, err := g.mappingAt(where, items)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if s := live.Current().Source; s != source {
+		return nil, fmt.Errorf("%s: %s is a mapping of %s, not %s", name, where, s, source)
+	}
 	srv.beside = append(srv.beside, func(ctx context.Context) error {
 		live.Watch(ctx, clock, mapReload, srv.parts.log)
 		return nil
 	})
-	return nil
+	return live, nil
 }
 
+// keyClients are the systems under his, for the adapters mounted beside the HTTP interface.
+func (srv *server) keyClients() []counter.Client {
+	var list []counter.Client
+	for _, c := range srv.parts.clients {
+		list = append(list, counter.Client{System: c.System, KeyDigest: c.KeyDigest, Institutions: c.Institutions})
+	}
+	return list
+}
+
+func (srv *server) sm3(b []byte) [32]byte { return srv.parts.provider.SM3(b) }
+
 // mounted is the HTTP interface with what is mounted beside it: the national envelope for clients that
-// have only changed their URL, and XML.
+// have only changed their URL, XML and FHIR.
 func (srv *server) mounted(o rest.Options) (http.Handler, error) {
 	h, err := rest.New(o)
 	if err != nil {

@@ -31,6 +31,7 @@ type gatewaySettings struct {
 	HIS          []hisSettings             `yaml:"his"`
 	HL7          []hl7Settings             `yaml:"hl7"` // listeners of mapped HL7 messages
 	SOAP         soapSettings              `yaml:"soap"`
+	FHIR         fhirSettings              `yaml:"fhir"`
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`

@@ -113,7 +113,7 @@ func checkFormat(format string, k kind) error {
 		return nil
 	case k == kindNumber && (format == "fen" || format == "comma"):
 		return nil
-	case (k == kindDate || k == kindTime) && (format == "excel" || format == "unix" || goLayout(format) != ""):
+	case (k == kindDate || k == kindTime) && (format == "excel" || format == "unix" || format == "partial" || goLayout(format) != ""):
 		return nil
 	}
 	return fmt.Errorf("format %q is not for %s", format, k)
@@ -129,6 +129,14 @@ func instant(s, format string) (string, bool) {
 		return instantForms(s)
 	case "excel":
 		return excelDay(s)
+	case "partial": // a year, or a year and a month: its first day
+		switch {
+		case len(s) == 4:
+			s += "-01-01"
+		case len(s) == 7 && s[4] == '-':
+			s += "-01"
+		}
+		return instantForms(s)
 	case "unix":
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < 0 || n > 1<<40 {

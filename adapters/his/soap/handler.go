@@ -2,8 +2,6 @@ package soap
 
 import (
 	"bytes"
-	"context"
-	"crypto/subtle"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -15,15 +13,10 @@ import (
 
 	"yiqiao/adapters/his/counter"
 	"yiqiao/gateway"
-	"yiqiao/schemas/ident"
 )
 
 // Client is a HIS system that may call.
-type Client struct {
-	System       string
-	KeyDigest    [32]byte
-	Institutions []ident.Institution
-}
+type Client = counter.Client
 
 // Options is what a Handler needs. Fields without a default are required.
 type Options struct {
@@ -42,14 +35,15 @@ type Options struct {
 // header, Authorization or X-API-Key, or behind the path.
 type Handler struct {
 	o       Options
+	keys    *counter.Keys
 	counter *counter.Counter
 	places  chan struct{}
 }
 
 // New checks the options.
 func New(o Options) (*Handler, error) {
-	if o.Desk == nil || o.Mapper == nil || o.Digest == nil || len(o.Clients) == 0 || o.Path == "" {
-		return nil, errors.New("soap: desk, mapper, digest, clients and path are required")
+	if o.Desk == nil || o.Mapper == nil {
+		return nil, errors.New("soap: desk and mapper are required")
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = 8 << 20
@@ -60,17 +54,15 @@ func New(o Options) (*Handler, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	empty := o.Digest(nil)
-	for _, c := range o.Clients {
-		if c.System == "" || len(c.Institutions) == 0 || c.KeyDigest == [32]byte{} || c.KeyDigest == empty {
-			return nil, fmt.Errorf("soap: client %q needs a name, a key and institutions", c.System)
-		}
+	k, err := counter.NewKeys("soap", o.Path, o.Digest, o.Clients)
+	if err != nil {
+		return nil, err
 	}
 	c, err := counter.New(o.Desk, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{o: o, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
+	return &Handler{o: o, keys: k, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
 }
 
 // reply is what goes back.
@@ -88,7 +80,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.ReplaceAll(wsdl, "{address}", "http://"+escaped(r.Host)+h.o.Path))
 		return
 	}
-	who, err := h.caller(r)
+	who, err := h.keys.CallerBehind(r)
 	switch {
 	case r.Method != http.MethodPost:
 		rep.err = &gateway.Error{Code: gateway.CodeMethod, Op: "soap"}
@@ -108,30 +100,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.counter.Told(who, a)
 		}
 	}
-}
-
-func (h *Handler) caller(r *http.Request) (gateway.Caller, *gateway.Error) {
-	scheme, key, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		key = r.Header.Get("X-API-Key")
-	}
-	if tail := strings.Trim(strings.TrimPrefix(r.URL.Path, h.o.Path), "/"); tail != "" {
-		key = tail
-	}
-	if key = strings.TrimSpace(key); key == "" {
-		return gateway.Caller{}, &gateway.Error{Code: gateway.CodeKeyMissing, Op: "soap"}
-	}
-	digest := h.o.Digest([]byte(key))
-	var who gateway.Caller
-	for i := range h.o.Clients {
-		if c := &h.o.Clients[i]; subtle.ConstantTimeCompare(digest[:], c.KeyDigest[:]) == 1 {
-			who = gateway.Caller{System: c.System, Institutions: c.Institutions}
-		}
-	}
-	if who.System == "" {
-		return who, &gateway.Error{Code: gateway.CodeKeyWrong, Op: "soap"}
-	}
-	return who, nil
 }
 
 // work reads, maps and carries out one document. It never panics.
@@ -170,20 +138,7 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 		}
 		return
 	}
-	h.carry(r.Context(), who, rep)
-}
-
-// carry does the orders in their order, up to the first that was not taken.
-func (h *Handler) carry(ctx context.Context, who gateway.Caller, rep *reply) {
-	for _, o := range rep.mapped.Orders {
-		a := h.counter.Do(ctx, who, o)
-		rep.answers = append(rep.answers, a)
-		h.o.Log.Info("order", "system", who.System, "op", string(a.Op), "request_id", a.RequestID, "outcome", string(a.Outcome),
-			"code", string(a.Code()), "mapping", rep.mapped.Version)
-		if a.Outcome != counter.Done && a.Outcome != counter.Queued {
-			break
-		}
-	}
+	rep.answers = h.counter.Carry(r.Context(), who, rep.mapped, h.o.Log)
 }
 
 // Element names of the answer; docs/mapping.md lists them.
