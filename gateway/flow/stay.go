@@ -195,7 +195,11 @@ func (d *Desk) onStay(ctx context.Context, t task, cred *gateway.Credential, onc
 	d.askFigures(ctx, w.climb, stepStaySettle)
 	s := w.stayView()
 	if w.mine && (err == nil || final(err)) {
-		d.keep(ctx, t.key, s.ID, stored{Stay: &s}, err)
+		// A stay goes on and back again: asked later, the records would say something else. Who can not be
+		// given an answer that stays asks once more.
+		if lost := d.keep(ctx, t.key, s.ID, stored{Stay: &s}, err); lost != nil {
+			return s, storage(t.name(), lost)
+		}
 	}
 	return s, err
 }
@@ -230,7 +234,7 @@ func (d *Desk) answerStayLate(ctx context.Context, rec gateway.Record) {
 		return // undone since
 	}
 	s := w.stayView()
-	d.keep(ctx, rec.Request, s.ID, stored{Stay: &s}, nil)
+	_ = d.keep(ctx, rec.Request, s.ID, stored{Stay: &s}, nil) // it has been logged; who asks is answered anew
 }
 
 // stayOf reads a stay and where it stands.
@@ -266,13 +270,27 @@ func (d *Desk) acceptOn(ctx context.Context, w *stay, t task) error {
 	return err
 }
 
+// carriedOut reports whether a step was done for this very request, whatever was done since. It is not
+// done for it again: what stands by now may be the work of a later request.
+func (w *stay) carriedOut(base string) bool {
+	for _, rec := range w.stand.steps {
+		if rec.Request == w.key && baseOf(rec) == base && standingOf(rec) == stands {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *stay) conflict() error {
 	return &gateway.Error{Code: gateway.CodeState, Op: w.op, Ref: w.bill.ID, Detail: string(stayState(w.stand, w.marks))}
 }
 
 // admitOnce is 1101, 2001 where the region wants it, and 2401.
 func (d *Desk) admitOnce(ctx context.Context, w *stay) error {
-	if w.stand.undone {
+	switch {
+	case w.carriedOut(stepAdmit):
+		return nil
+	case w.stand.undone:
 		return w.conflict()
 	}
 	rungs := []rung{{step: stepPerson + "#1", needs: true, input: func(c *climb) any { return personInput(c.credential(), c.body.Visit) }}}

@@ -322,3 +322,49 @@ func TestStaysBySeed(t *testing.T) {
 		}
 	}
 }
+
+// A refund whose answer could not be kept is not told as done, and repeated it does not undo what was
+// settled since.
+func TestRefundOfAStayRepeatedUndoesNothingNew(t *testing.T) {
+	undone := 0
+	for n := 1; n < 12; n++ {
+		b := newBench(t, askingRegion())
+		s, err := b.desk.AdmitStay(bg, his, admissionOf("r1"))
+		s = b.stayed(s, err, gateway.StayIn)
+		_, err = b.desk.ChargeStay(bg, his, chargesOf("f1", s.ID, 1))
+		b.stayed(s, err, gateway.StayIn)
+		got, err := b.desk.DischargeStay(bg, his, discharge("d1", s.ID))
+		b.stayed(got, err, gateway.StayDischarged)
+		got, err = b.desk.SettleStay(bg, his, settleOf("s1", s.ID))
+		b.stayed(got, err, gateway.StaySettled)
+		back := gateway.RefundStay{RequestID: "x1", ID: s.ID, Operator: clerk}
+		writes := 0
+		b.journal.Hook(func(point string) error {
+			if point == "write" {
+				writes++
+			}
+			if point == "write" && writes == n {
+				return gateway.ErrStorage
+			}
+			return nil
+		})
+		_, err = b.desk.RefundStay(bg, his, back)
+		b.journal.Hook(nil)
+		if n <= writes && err == nil {
+			t.Errorf("write %d of %d failed, and the refund is told as done", n, writes)
+		}
+		if len(b.town.standing("")) > 0 { // not undone: nothing to be mistaken about
+			continue
+		}
+		undone++
+		if got, err = b.desk.SettleStay(bg, his, settleOf("s2", s.ID)); err != nil || got.State != gateway.StaySettled {
+			continue // what became of the refund is still being found out
+		}
+		if got, err = b.desk.RefundStay(bg, his, back); err != nil || len(b.town.standing("")) != 1 {
+			t.Errorf("write %d: the repeated refund left %d in force: %s %v", n, len(b.town.standing("")), got.State, err)
+		}
+	}
+	if undone == 0 {
+		t.Error("nothing was ever undone")
+	}
+}

@@ -10,7 +10,7 @@ import (
 func (d *Desk) dischargeOnce(ctx context.Context, w *stay, r gateway.DischargeStay) error {
 	w.recallStay()
 	last, tried := w.stand.get(w.stand.name(stepLeave))
-	if tried && last.Request == w.key && standingOf(last) == stands {
+	if w.carriedOut(stepLeave) {
 		return nil
 	}
 	state := stayState(w.stand, w.marks)
@@ -43,7 +43,7 @@ func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay
 		from = gateway.StayIn
 	}
 	switch {
-	case tried && last.Request == w.key && standingOf(last) == stands:
+	case w.carriedOut(stepStaySettle):
 		return nil
 	case tried && last.Request == w.key && standingOf(last) == denied:
 		return failure(w.op, last, w.bill.ID)
@@ -126,22 +126,26 @@ func (d *Desk) refundStayOnce(ctx context.Context, w *stay, r gateway.RefundStay
 // discharge is not cancelled while it is settled.
 func (w *stay) waysDown(depth int) []rung {
 	settled, left := w.stand.is(stepStaySettle, stands), w.stand.is(stepLeave, stands)
-	undo := func(base string, input func(c *climb) any) rung { return rung{step: w.stand.name(base), input: input} }
 	plain := func(c *climb) any { return stayUndoInput(c.facts, "") }
 	var list []rung
+	undo := func(base string, input func(c *climb) any) {
+		if !w.carriedOut(base) {
+			list = append(list, rung{step: w.stand.name(base), input: input})
+		}
+	}
 	if settled {
 		rec, _ := w.stand.get(w.stand.name(stepStaySettle))
 		setl := text(row(read(rec.Output), "setlinfo")["setl_id"])
-		list = append(list, undo(stepStayRefund, func(c *climb) any { return stayUndoInput(c.facts, setl) }))
+		undo(stepStayRefund, func(c *climb) any { return stayUndoInput(c.facts, setl) })
 	}
 	if left && (depth >= 2 || settled && w.inst.Region.SettleBeforeDischarge) {
-		list = append(list, undo(stepUndoLeave, plain))
+		undo(stepUndoLeave, plain)
 	}
 	if depth >= 3 && w.stand.any(stepCharge, stands) {
-		list = append(list, undo(stepUndoCharge, func(c *climb) any { return unchargeInput(nil, c.facts) }))
+		undo(stepUndoCharge, func(c *climb) any { return unchargeInput(nil, c.facts) })
 	}
 	if depth >= 4 && w.stand.is(stepAdmit, stands) {
-		list = append(list, undo(stepUndoAdmit, plain))
+		undo(stepUndoAdmit, plain)
 	}
 	return list
 }

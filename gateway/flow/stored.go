@@ -62,10 +62,10 @@ func readStored(b []byte) (stored, error) {
 // store makes the final answer of a request durable. That it could not be stored does not change
 // it: the same request finds the same records again.
 func (d *Desk) store(ctx context.Context, key gateway.RequestKey, s gateway.Settlement, fail error) {
-	d.keep(ctx, key, s.ID, stored{Settlement: &s}, fail)
+	_ = d.keep(ctx, key, s.ID, stored{Settlement: &s}, fail) // it has been logged
 }
 
-func (d *Desk) keep(ctx context.Context, key gateway.RequestKey, bill string, a stored, fail error) {
+func (d *Desk) keep(ctx context.Context, key gateway.RequestKey, bill string, a stored, fail error) error {
 	var e *gateway.Error
 	if errors.As(fail, &e) {
 		a.Error = &storedError{Code: e.Code, Op: e.Op, Path: e.Path, Rule: e.Rule, Detail: e.Detail, Ref: e.Ref, Findings: e.Findings}
@@ -77,6 +77,7 @@ func (d *Desk) keep(ctx context.Context, key gateway.RequestKey, bill string, a 
 	if err != nil {
 		d.log.Error("answer not stored", "bill", bill, "err", err.Error())
 	}
+	return err
 }
 
 // ofBill is whose a bill is, which its id tells.

@@ -84,11 +84,18 @@ func fresh(id ident.MsgID) ident.MsgID {
 	return ident.MsgID(b)
 }
 
-func resettleOnTimeout(ctx context.Context, c gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
-	r := send()
-	if !unknown(r) || s.Message.Infno != "2207" {
-		return r
+// resettle sends a settlement without an answer once more, as a new message.
+func resettle(n ident.Infno) sender {
+	return func(ctx context.Context, c gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
+		r := send()
+		if !unknown(r) || s.Message.Infno != n {
+			return r
+		}
+		return sendAnew(ctx, c, s, r)
 	}
+}
+
+func sendAnew(ctx context.Context, c gateway.Centre, s gateway.Sealed, r gateway.Reply) gateway.Reply {
 	p, err := c.Admit(ctx, s.Message.Infno)
 	if err != nil {
 		return r
@@ -108,12 +115,26 @@ func dropLateAnswer(_ context.Context, _ gateway.Centre, send func() gateway.Rep
 	return gateway.Reply{Outcome: gateway.OutcomeRefused, Cause: gateway.CauseNotSent}
 }
 
-func unknownIsFailure(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
-	r := send()
-	if unknown(r) && s.Message.Infno == "2207" {
-		return refusedWith("结算失败")
+// unknownIsFailure says of a transaction without an answer that it failed.
+func unknownIsFailure(n ident.Infno) sender {
+	return func(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
+		r := send()
+		if unknown(r) && s.Message.Infno == n {
+			return refusedWith("失败")
+		}
+		return r
 	}
-	return r
+}
+
+// unheardIsDone says of an undo without an answer that it was done.
+func unheardIsDone(n ident.Infno) sender {
+	return func(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
+		r := send()
+		if unknown(r) && s.Message.Infno == n {
+			return gateway.Reply{Outcome: gateway.OutcomeDone, Reply: wire.Reply{InfCode: "0"}}
+		}
+		return r
+	}
 }
 
 // reverseBlindly sends a 2601 of its own as soon as there is no answer, and calls it failed.
@@ -230,13 +251,15 @@ func creditAnother(_ *process, c gateway.Centre) gateway.Centre {
 	}}
 }
 
-func refusedIsRefunded(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
-	r := send()
-	if s.Message.Infno == "2208" && r.Outcome == gateway.OutcomeRefused && r.Cause == gateway.CauseBusiness {
-		return gateway.Reply{Outcome: gateway.OutcomeDone, Reply: wire.Reply{InfCode: "0", Output: object{
-			"setlinfo": object{"setl_id": "0", "medfee_sumamt": money.Number(0)}}}}
+func refusedIsRefunded(n ident.Infno) sender {
+	return func(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
+		r := send()
+		if s.Message.Infno == n && r.Outcome == gateway.OutcomeRefused && r.Cause == gateway.CauseBusiness {
+			return gateway.Reply{Outcome: gateway.OutcomeDone, Reply: wire.Reply{InfCode: "0", Output: object{
+				"setlinfo": object{"setl_id": "0", "medfee_sumamt": money.Number(0)}}}}
+		}
+		return r
 	}
-	return r
 }
 
 func wrongAmount(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {

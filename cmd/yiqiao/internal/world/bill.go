@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"yiqiao/gateway"
@@ -30,6 +31,7 @@ type bill struct {
 	byHand   bool   // the HIS drives the ladder itself, transaction by transaction
 	requests []*request
 	ladder   *ladder
+	stay     *inpatient // nil: not in hospital
 }
 
 func (w *World) newBill(n int, c *cashier) *bill {
@@ -42,7 +44,7 @@ func (w *World) newBill(n int, c *cashier) *bill {
 	doctor, dept := gateway.Coded{Code: "D440100000001", Name: "李医生"}, gateway.Coded{Code: "A03.01", Name: "呼吸内科门诊"}
 	when := dawn().Add(-time.Duration(w.rng.IntN(3000)) * time.Second).Format(time.DateTime)
 	b.open = gateway.OpenSettlement{
-		RequestID: "o" + b.name, Institution: ident.Institution(c.place.Code), Operator: c.oper, Credential: credential(w, b.person),
+		RequestID: "o" + b.name, Institution: ident.Institution(c.place.Code), Operator: c.oper, Credential: credential(w.rng, b.person),
 		UseAccount: w.rng.IntN(2) == 0,
 		Visit: gateway.VisitInfo{Number: "MZ" + b.name, MedType: "11", Begin: when, Doctor: doctor, Department: dept,
 			Caty: "A03"},
@@ -64,11 +66,14 @@ func (w *World) newBill(n int, c *cashier) *bill {
 		})
 	}
 	b.open.Total = total.String()
+	if w.more != nil && w.more.IntN(8) == 0 && w.stays < len(w.inpatients) {
+		w.admits(b)
+	}
 	return b
 }
 
-func credential(w *World, p people.Person) gateway.Credential {
-	switch w.rng.IntN(3) {
+func credential(rng *rand.Rand, p people.Person) gateway.Credential {
+	switch rng.IntN(3) {
 	case 0:
 		return gateway.Credential{Type: "01", Number: p.Token}
 	case 1:

@@ -116,7 +116,7 @@ func (w *World) record(r *gateway.Record) {
 	switch {
 	case r.State == gateway.StateRefused && did:
 		w.violate("refused-though-done", "%s %s: the journal says refused (%s), the centre did it", r.Infno, r.ID, r.Cause)
-	case r.State == gateway.StateDone && !did && r.Infno != "2208": // whoever undid it, it is undone
+	case r.State == gateway.StateDone && !did && !undoesOne(r.Infno): // whoever undid it, it is undone
 		w.violate("done-though-not", "%s %s: the journal says done, the centre did not do it", r.Infno, r.ID)
 	case r.State == gateway.StateParked && !evidence(events):
 		w.violate("parked-bare", "%s %s is parked and nothing says why", r.Infno, r.ID)
@@ -190,7 +190,7 @@ func (w *World) requests(b *books, x *bill) {
 
 // refusal: who was told "refused" may rely on it that nothing stands.
 func (w *World) refusal(b *books, r *request) {
-	if r.err.Code != gateway.CodeCentreRefused || r.op == opRefund {
+	if r.err.Code != gateway.CodeCentreRefused || r.op == opRefund || r.op == opStayBack {
 		return
 	}
 	for i := range b.centre {
@@ -205,6 +205,10 @@ func (w *World) refusal(b *books, r *request) {
 func (w *World) view(b *books, x *bill) {
 	p := w.procs[0]
 	if x.id == "" || x.byHand || b.parked[x.id] || p.desk == nil {
+		return
+	}
+	if x.stay != nil {
+		w.viewStay(b, x, p.desk)
 		return
 	}
 	s, err := p.desk.Settlement(bg(), x.c.caller, x.id)

@@ -9,6 +9,9 @@
 // what happened proves. The clock is moved by nothing but the events of the world, so a day of the
 // town takes milliseconds.
 //
+// One bill in eight is a patient in hospital (stay.go). A plain world is the town as it was before
+// there were any: seeds found then are replayed in it.
+//
 // What a world holds the gateway to is listed in watch.go and check.go; what can go wrong in the
 // storm in line.go (network), disk.go (journal) and process.go (processes and clocks).
 package world

@@ -9,6 +9,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
 	"yiqiao/schemas/ident"
+	"yiqiao/schemas/money"
 	"yiqiao/simulator/people"
 )
 
@@ -32,8 +33,9 @@ type request struct {
 	op, id string
 	key    string // what calls it can not run beside on one gateway
 	do     func(context.Context, *flow.Desk) (answer, error)
-	again  func() // before it is sent once more: reads the credential anew, say
-	undoes string // of a 2208 by hand: the settlement it undoes
+	again  func()    // before it is sent once more: reads the credential anew, say
+	undoes string    // of a 2208 by hand: the settlement it undoes
+	worth  money.Fen // of rows of a stay
 
 	sent int
 	told *answer // the final answer, when there was one
@@ -43,6 +45,7 @@ type request struct {
 // answer is what a HIS takes from an answer.
 type answer struct {
 	bill gateway.Settlement
+	stay gateway.Stay
 	tx   gateway.Transaction
 }
 
@@ -136,7 +139,7 @@ func (x *call) word() string {
 	case x.err != nil:
 		return string(codeOf(x.err))
 	}
-	return string(x.got.bill.State) + x.got.tx.Outcome
+	return string(x.got.bill.State) + string(x.got.stay.State) + x.got.tx.Outcome
 }
 
 // any gives a gateway that takes requests, or nil.
@@ -209,6 +212,7 @@ func (c *cashier) hear(x *call) {
 			c.w.violate("answer-changed", "%s %s: was told %s, now done", r.op, r.id, r.err.Code)
 		}
 		r.told = &x.got
+		r.of.heardStay(x.got.stay)
 		if p := c.w.any(); p != nil {
 			p.desk.Told(c.caller, r.id)
 		}
@@ -223,9 +227,11 @@ func (c *cashier) hear(x *call) {
 			c.w.violate("answer-changed", "%s %s: was told done, now %s", r.op, r.id, code)
 			return
 		}
-		errors.As(x.err, &r.err)
+		if first := r.err == nil; errors.As(x.err, &r.err) && first {
+			r.of.heardStay(x.got.stay)
+		}
 	}
-	if id := x.got.bill.ID; id != "" && r.op == opOpen {
+	if id := x.got.bill.ID + x.got.stay.ID; id != "" && (r.op == opOpen || r.op == opAdmit) {
 		if r.of.id != "" && r.of.id != id {
 			c.w.violate("two-bills", "%s was %s and is %s now", r.id, r.of.id, id)
 		}

@@ -121,6 +121,9 @@ func (w *World) ledgerOfHIS() ledger {
 
 // booked is the settlement a HIS believes to be in force for a bill.
 func (b *bill) booked() (setl string, a amounts) {
+	if b.stay != nil {
+		return b.stay.setl, b.stay.booked
+	}
 	for _, r := range b.requests {
 		switch {
 		case r.op == opConfirm && r.told != nil && r.told.bill.Amounts != nil:
@@ -148,14 +151,14 @@ func ledgerOfJournal(b *books) ledger {
 	for i := range b.records {
 		r := &b.records[i]
 		switch {
-		case r.Infno == "2207" && r.State == gateway.StateDone:
+		case settles(r.Infno) && r.State == gateway.StateDone:
 			v, err := strictjson.Decode(r.Output, strictjson.Reply())
 			if err != nil {
 				continue
 			}
 			info := strictjson.Get(v, "setlinfo")
 			l[strictjson.Text(strictjson.Get(info, "setl_id"))] = amountsIn(info)
-		case r.Infno == "2208" && (r.State == gateway.StateDone ||
+		case undoesOne(r.Infno) && (r.State == gateway.StateDone ||
 			r.State == gateway.StateRefused && strings.Contains(member(r.Output, "err_msg"), undoneWords)):
 			delete(l, member(r.Input, "data", "setl_id"))
 		}

@@ -147,7 +147,7 @@ func (w *World) mishap(m gateway.Message) mishap {
 		return []mishap{pageOut, tooBusy, notSent, cutOut}[w.s.rng.IntN(4)]
 	}
 	rate := w.rates.line
-	if m.Infno == "2207" || m.Infno == "2208" || m.Infno == "2601" {
+	if settles(m.Infno) || undoesOne(m.Infno) || m.Infno == "2601" {
 		rate *= 3
 	}
 	if !w.s.chance(rate) {
@@ -157,7 +157,7 @@ func (w *World) mishap(m gateway.Message) mishap {
 	if !w.leaping {
 		list = append(list, late, late)
 	}
-	if m.Infno == "2207" {
+	if settles(m.Infno) {
 		list = append(list, wrongTotal, otherAnswer)
 	}
 	k := list[w.s.rng.IntN(len(list))]
@@ -187,7 +187,7 @@ func (w *World) spoil(m mishap, s gateway.Sealed, r gateway.Reply) gateway.Reply
 			return r
 		}
 	}
-	if info != nil && s.Message.Infno == "2207" && m == fine {
+	if info != nil && settles(s.Message.Infno) && m == fine {
 		w.lastSettled = r
 	}
 	return r

@@ -33,6 +33,13 @@ const (
 	WrongAmount       Mutation = "wrong-amount"               // one fen of cash too much is kept
 	BusyIsAbsent      Mutation = "busy-is-absent"             // any refusal of a question proves absence
 	LoseUpload        Mutation = "lose-upload"                // a queued record counts as done when it was sent
+
+	// Of stays.
+	StayResettle      Mutation = "stay-resend-under-new-msgid"     // no answer to a 2304: once more, as a new message
+	StayUnknownFails  Mutation = "stay-unknown-is-failure"         // no answer to a 2304: the HIS is told it failed
+	StayRefundRefused Mutation = "stay-refused-refund-is-refunded" // a refused 2305 counts as done
+	RowsUnknownFail   Mutation = "stay-rows-unknown-is-failure"    // no answer to a 2301: the rows are said not to be there
+	DischargeUnheard  Mutation = "stay-discharge-undo-unheard"     // no answer to a 2405: it counts as done
 )
 
 // bend is how a mutation stands in the way of the program.
@@ -48,12 +55,12 @@ type bend struct {
 func bends() map[Mutation]bend {
 	return map[Mutation]bend{
 		ResendOnTimeout:   sends(resendOnTimeout),
-		ResettleOnTimeout: sends(resettleOnTimeout),
+		ResettleOnTimeout: sends(resettle("2207")),
 		AckBeforeDurable:  {journal: func(_ *process, j gateway.Journal) gateway.Journal { return &hasty{Journal: j} }},
 		DropLateAnswer:    sends(dropLateAnswer),
 		ReverseBlindly:    sends(reverseBlindly),
 		ReuseMsgID:        {centre: reuseMsgID},
-		UnknownIsFailure:  sends(unknownIsFailure),
+		UnknownIsFailure:  sends(unknownIsFailure("2207")),
 		AbsentAtOnce:      {options: absentAtOnce},
 		AdoptAnother:      {centre: adoptAnother},
 		CreditAnother:     {centre: creditAnother},
@@ -62,11 +69,17 @@ func bends() map[Mutation]bend {
 		UploadsOutOfOrder: {journal: func(_ *process, j gateway.Journal) gateway.Journal { return newestFirst{j} }},
 		UploadNewMsgID:    {centre: uploadNewMsgID},
 		SkipRecovery:      {noRecovery: true, journal: func(_ *process, j gateway.Journal) gateway.Journal { return blind{j} }},
-		RefusedIsRefunded: sends(refusedIsRefunded),
+		RefusedIsRefunded: sends(refusedIsRefunded("2208")),
 		IgnoreBody:        {options: func(o *flow.Options) { o.Digest = func(parts ...[]byte) [32]byte { return keyed(parts[0]) } }},
 		WrongAmount:       sends(wrongAmount),
 		BusyIsAbsent:      {region: func(r *gateway.Region) { r.NotFound = append(slices.Clone(r.NotFound), "系统繁忙") }},
 		LoseUpload:        sends(loseUpload),
+
+		StayResettle:      sends(resettle("2304")),
+		StayUnknownFails:  sends(unknownIsFailure("2304")),
+		StayRefundRefused: sends(refusedIsRefunded("2305")),
+		RowsUnknownFail:   sends(unknownIsFailure("2301")),
+		DischargeUnheard:  sends(unheardIsDone("2405")),
 	}
 }
 

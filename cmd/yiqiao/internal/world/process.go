@@ -173,7 +173,7 @@ func (p *process) enter(t *task) bool {
 		}
 		if first != nil {
 			same := first.op == t.op && first.request == t.request
-			if !same && t.op == opOpen {
+			if !same && (t.op == opOpen || t.op == opAdmit) {
 				return false
 			}
 			t.first = first

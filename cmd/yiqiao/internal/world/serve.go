@@ -8,7 +8,11 @@ import (
 
 // serve takes a bill as far as it goes.
 func (c *cashier) serve(b *bill) {
-	if b.byHand {
+	switch {
+	case b.stay != nil:
+		c.keep(b)
+		return
+	case b.byHand:
 		c.byHand(b)
 		return
 	}
@@ -102,6 +106,9 @@ func (c *cashier) close() {
 	for _, b := range c.bills {
 		for _, r := range b.requests {
 			if r.ended() {
+				if b.stay != nil && r.err != nil && r.err.Code == gateway.CodeState {
+					continue // not taken at the time; now it might be
+				}
 				c.ask(10*time.Minute, r)
 				continue
 			}

@@ -6,6 +6,7 @@ type Tally struct {
 	Messages       int            `json:"messages"` // that reached the centre
 	Bills          int            `json:"bills"`
 	Settled        int            `json:"settled"` // in force in the end
+	Stays          int            `json:"stays"`   // of the bills, how many were patients in hospital
 	Uploads        int            `json:"uploads"`
 	UploadsRefused map[string]int `json:"uploads_refused"` // by cause
 	Unknowns       int            `json:"unknowns"`
@@ -23,6 +24,7 @@ func (t *Tally) Add(o Tally) {
 	t.Messages += o.Messages
 	t.Bills += o.Bills
 	t.Settled += o.Settled
+	t.Stays += o.Stays
 	t.Uploads += o.Uploads
 	t.Unknowns += o.Unknowns
 	if t.Faults == nil {

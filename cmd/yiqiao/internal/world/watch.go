@@ -67,7 +67,7 @@ func (w *World) leaves(p *process, s gateway.Sealed) {
 	if len(rec.Wire) == 0 && x.left > 1 {
 		w.violate("sent-twice", "%s %s leaves a second time", s.Message.Infno, id)
 	}
-	if rec.Infno != "2207" || rec.Bill == "" {
+	if !settles(rec.Infno) || rec.Bill == "" {
 		return
 	}
 	for _, before := range w.settles[rec.Bill] {
@@ -125,6 +125,9 @@ func (w *World) same(r *request, first, again answer) {
 	switch {
 	case a.ID != b.ID, r.op == opConfirm && (a.SettlementID != b.SettlementID || cash(a) != cash(b)):
 		w.violate("answer-changed", "%s %s: was told %s %s, now %s %s", r.op, r.id, a.SettlementID, cash(a), b.SettlementID, cash(b))
+	case first.stay.ID != again.stay.ID, r.op == opStayEnd && first.stay.SettlementID != again.stay.SettlementID:
+		w.violate("answer-changed", "%s %s: was told %s %s, now %s %s", r.op, r.id, first.stay.ID, first.stay.SettlementID,
+			again.stay.ID, again.stay.SettlementID)
 	case first.tx.ID != again.tx.ID:
 		w.violate("answer-changed", "%s %s: was told of %s, now of %s", r.op, r.id, first.tx.ID, again.tx.ID)
 	}

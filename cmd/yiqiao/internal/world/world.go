@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Seed     uint64
 	Bills    int      // how many; default 50
+	Plain    bool     // without stays, frozen gateways and whatever else came after the first towns
 	Mutation Mutation // "" for the program as it is
 }
 
@@ -30,6 +31,7 @@ type World struct {
 	kit  *Kit
 	s    *sched
 	rng  *rand.Rand // what the town is like; s.rng is what happens to it
+	more *rand.Rand // the same of what a plain town does not have; nil in one
 	bend bend
 
 	mem          *gatewaytest.MemJournal
@@ -38,6 +40,9 @@ type World struct {
 	institutions map[ident.Institution]*gateway.Institution
 	places       []people.Institution
 	people       []people.Person
+	inpatients   []people.Person
+	stays        int  // how many there are
+	settleFirst  bool // stays are settled before the discharge
 	named        bool // the gateways have names, leases and claims
 	strict       bool // the centre does not answer 5203 by visit
 	signIn       bool
@@ -100,6 +105,10 @@ func Run(kit *Kit, o Options) (Result, error) {
 		tally: newTally(),
 	}
 	w.named = o.Seed%4 != 0
+	if !o.Plain {
+		w.more = rand.New(rand.NewPCG(o.Seed, 0x3a9e))
+		w.settleFirst = w.more.IntN(4) == 0
+	}
 	if err := w.build(); err != nil {
 		return Result{}, err
 	}
@@ -126,6 +135,7 @@ func (w *World) build() error {
 		return err
 	}
 	region := w.kit.region(w.strict, w.signIn)
+	region.SettleBeforeDischarge = w.settleFirst
 	if w.bend.region != nil {
 		w.bend.region(region)
 	}
@@ -139,11 +149,14 @@ func (w *World) build() error {
 		w.institutions[code] = &gateway.Institution{Code: code, Name: p.Name, Area: p.Area, Receiver: "YBXT", Version: "V1.0",
 			MAC: "00-16-3E-00-00-01", IP: "10.0.0.1", HospLevel: p.Level, Region: region}
 	}
-	w.people = people.Generate(w.opt.Seed, max(4, w.opt.Bills/2))
+	known := max(4, w.opt.Bills/2)
+	everybody := people.Generate(w.opt.Seed, known+w.opt.Bills/4)
+	w.people, w.inpatients = everybody[:known], everybody[known:]
 	var err error
 	w.sim, err = simcentre.New(simcentre.Options{
-		Seed: w.opt.Seed, Now: func() time.Time { return w.s.now }, People: w.people, Catalog: w.kit.catalog, Items: w.kit.items,
-		Region:    simcentre.Region{AskByVisit: !w.strict, RequireSign: w.signIn, SignLife: 30 * time.Minute},
+		Seed: w.opt.Seed, Now: func() time.Time { return w.s.now }, People: everybody, Catalog: w.kit.catalog, Items: w.kit.items,
+		Region: simcentre.Region{AskByVisit: !w.strict, RequireSign: w.signIn, SignLife: 30 * time.Minute,
+			SettleBeforeDischarge: w.settleFirst},
 		KeepCalls: 1,
 	})
 	if err != nil {
