@@ -109,5 +109,6 @@ Yiqiao stands between a hospital information system and the national medical-ins
 	)
 	root.AddCommand(mapCommand(s))
 	root.AddCommand(auditCommand(s))
+	root.AddCommand(peopleCommand(s))
 	return root
 }

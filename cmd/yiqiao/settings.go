@@ -38,6 +38,7 @@ type gatewaySettings struct {
 	Queue        queueSettings             `yaml:"queue"`
 	Keys         keysSettings              `yaml:"keys"`
 	Audit        auditSettings             `yaml:"audit"`
+	People       peopleSettings            `yaml:"people"`
 	Einvoice     einvoiceSettings          `yaml:"einvoice"`
 	Manage       manageSettings            `yaml:"manage"`
 
@@ -252,6 +253,7 @@ func (s *gatewaySettings) check() error {
 	}
 	faults = append(faults, s.Journal.faults()...)
 	faults = append(faults, s.Audit.faults()...)
+	faults = append(faults, s.People.faults()...)
 	faults = append(faults, s.Keys.faults()...)
 	if _, err := logLevel(s.Log.Level); err != nil {
 		bad("log.level: %v", err)
