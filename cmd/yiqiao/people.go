@@ -74,11 +74,33 @@ func (s *gatewaySettings) namesMatter(ctx context.Context, r *people.Register) (
 	return r.Any(ctx)
 }
 
+// mayOf and seesOf ask the accounts what a person may, where a name has to be an account's.
+func (s *gatewaySettings) mayOf(r *people.Register) func(context.Context, gateway.Person, gateway.Act) error {
+	return func(ctx context.Context, p gateway.Person, act gateway.Act) error {
+		matter, err := s.namesMatter(ctx, r)
+		if err != nil || !matter {
+			return err
+		}
+		_, err = r.May(ctx, p.ID, act)
+		return err
+	}
+}
+
+func (s *gatewaySettings) seesOf(r *people.Register) func(context.Context, gateway.Person, ident.Institution) (bool, error) {
+	return func(ctx context.Context, p gateway.Person, i ident.Institution) (bool, error) {
+		matter, err := s.namesMatter(ctx, r)
+		if err != nil || !matter {
+			return !matter, err
+		}
+		v, err := r.May(ctx, p.ID, gateway.ActReviewRead)
+		return v.Sees(i), err
+	}
+}
+
 // passwordEnv is where a person's password may be given to a command.
 const passwordEnv = "YIQIAO_PASSWORD"
 
-// readPassword gives what a person types, or has put into a file or the environment. fresh: "" is an
-// answer, too.
+// readPassword gives what a person types, or has put into a file or the environment.
 func readPassword(file, what string) (string, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
@@ -138,7 +160,7 @@ func peopleCommand(s *streams) *cobra.Command {
   yiqiao people add li --name 李会计 --role finance --institution H44010000001 --config mysite
   yiqiao people list --config mysite`,
 	}
-	c.AddCommand(peopleAddCommand(s), peopleListCommand(s), peopleRoleCommand(s), peoplePasswordCommand(s),
+	c.AddCommand(peopleAddCommand(s), peopleListCommand(s), peopleRoleCommand(s), peoplePasswordCommand(s), peopleChangeCommand(s),
 		peopleOneCommand(s, "disable", "停用账户, 其登录立即失效 / Shut an account and end its sessions", (*people.Register).Disable),
 		peopleOneCommand(s, "enable", "重新启用账户 / Open it again", (*people.Register).Enable),
 		peopleOneCommand(s, "unlock", "解除因口令错误造成的锁定 / Forget the failed sign-ins", (*people.Register).Unlock))
@@ -395,6 +417,56 @@ func peoplePasswordCommand(s *streams) *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().StringVar(&file, "password-file", "", "口令所在文件; 不给则生成 / file with the password; default: one is made")
+	return c
+}
+
+func peopleChangeCommand(s *streams) *cobra.Command {
+	var f peopleFlags
+	var was, fresh string
+	c := &cobra.Command{
+		Use: "change-password ID", Short: "修改自己的口令 / Change one's own password",
+		Long:    "修改自己的口令 (也可在首次登录时修改)。口令 10-128 个字符, 不含用户名和姓名, 不是常见口令; 不要求字符种类, 不会到期。",
+		Example: "  yiqiao people change-password li --config mysite",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			r, done, err := f.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			from, err := readPassword(was, "现口令 / present password")
+			if err != nil {
+				return err
+			}
+			var to string
+			if fresh != "" {
+				to, err = readPassword(fresh, "")
+			} else {
+				var b []byte
+				b, err = newPassphrase()
+				to = string(b)
+			}
+			if err != nil {
+				return err
+			}
+			_, token, err := r.SignIn(ctx, gateway.SignIn{ID: args[0], Password: from, From: "command line"})
+			if err == nil {
+				_, token, err = r.ChangePassword(ctx, token, from, to, "command line")
+			}
+			if err != nil {
+				return peopleWords(err)
+			}
+			if err := r.SignOut(ctx, token); err != nil {
+				return peopleWords(err)
+			}
+			a, err := r.Get(ctx, args[0])
+			return f.print(s.out, given{Account: a}, err)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&was, "password-file", "", "现口令所在文件 / file with the present password")
+	c.Flags().StringVar(&fresh, "new-password-file", "", "新口令所在文件 / file with the new one")
 	return c
 }
 

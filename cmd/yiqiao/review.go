@@ -22,7 +22,11 @@ import (
 
 // reviewBook is the book of proposals on a desk.
 func (s *gatewaySettings) reviewBook(desk *flow.Desk, p *parts, j opened, clock gateway.Clock) (*review.Book, error) {
-	return review.New(review.Options{Journal: j, Hand: desk, Clock: clock, Digest: j.vault.Digest, Log: p.log})
+	r, err := s.register(j, p.provider, clock)
+	if err != nil {
+		return nil, err
+	}
+	return review.New(review.Options{Journal: j, Hand: desk, Clock: clock, Digest: j.vault.Digest, Log: p.log, May: s.mayOf(r), Sees: s.seesOf(r)})
 }
 
 func reviewCommand(s *streams) *cobra.Command {
@@ -49,45 +53,53 @@ query 中心查询终端, statement 对账结果 (3202) 或清算单, office 医
 
 // reviewFlags are the flags the commands share.
 type reviewFlags struct {
-	path, by, name string
-	asJSON         bool
+	path, by, name, password string
+	asJSON                   bool
 }
 
 func (f *reviewFlags) add(c *cobra.Command, person bool) {
 	c.Flags().StringVar(&f.path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "以 JSON 输出 / print JSON")
 	if person {
-		c.Flags().StringVar(&f.by, "by", "", "谁, 默认当前系统用户 / who; default the user of the machine")
+		c.Flags().StringVar(&f.by, "by", "", "谁, 默认当前系统用户; 建立人员账户后须是账户 / who; default the user of the machine; an account once there are any")
+		c.Flags().StringVar(&f.password, "password-file", "", "此人口令所在文件, 否则取 "+passwordEnv+" 或询问 / file with that person's password")
 		c.Flags().StringVar(&f.name, "name", "", "姓名 / full name")
 	}
 }
 
-// person is who gives the command.
-func (f *reviewFlags) person() gateway.Person { return gateway.Person{ID: orUser(f.by), Name: f.name} }
+// reviewing is a book on a desk of its own, and who gives the command.
+type reviewing struct {
+	*review.Book
+	by    gateway.Person
+	close func()
+}
 
-// open gives the book on a desk of its own.
-func (f *reviewFlags) open(ctx context.Context) (*review.Book, *flow.Desk, func(), error) {
+// open gives the book on a desk of its own. Who is going to act proves to be that person.
+func (f *reviewFlags) open(ctx context.Context, acts bool) (reviewing, error) {
 	g, err := loadGateway(f.path)
 	if err != nil {
-		return nil, nil, nil, err
+		return reviewing{}, err
 	}
 	p, err := g.build(io.Discard, systemClock{})
 	if err != nil {
-		return nil, nil, nil, err
+		return reviewing{}, err
 	}
 	j, err := openJournal(ctx, f.path)
 	if err != nil {
-		return nil, nil, nil, err
+		return reviewing{}, err
 	}
+	out := reviewing{close: j.close}
 	desk, err := g.sideDesk(p, j, systemClock{})
-	if err == nil {
-		var b *review.Book
-		if b, err = g.reviewBook(desk, p, j, systemClock{}); err == nil {
-			return b, desk, j.close, nil
-		}
+	if err == nil && acts {
+		out.by, _, err = g.prove(ctx, j, f.by, f.name, f.password, "review")
 	}
-	j.close()
-	return nil, nil, nil, err
+	if err == nil {
+		out.Book, err = g.reviewBook(desk, p, j, systemClock{})
+	}
+	if err != nil {
+		j.close()
+	}
+	return out, err
 }
 
 // listedReview is what `review list --json` prints.
@@ -110,11 +122,11 @@ func reviewListCommand(s *streams) *cobra.Command {
 		Example: "  yiqiao review list --config mysite\n  yiqiao review list --all --json --config mysite",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, _, done, err := f.open(cmd.Context())
+			b, err := f.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer b.close()
 			waiting, err := b.Waiting(cmd.Context())
 			if err != nil {
 				return plain(err)
@@ -200,11 +212,11 @@ func reviewShowCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, _, done, err := f.open(cmd.Context())
+			b, err := f.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer b.close()
 			p, err := b.Show(cmd.Context(), no)
 			return f.print(s, p, err)
 		},
@@ -270,12 +282,12 @@ func reviewProposeCommand(s *streams) *cobra.Command {
 			if d.Decision.Shown, err = shownMembers(shownFile, shown); err != nil {
 				return err
 			}
-			b, _, done, err := f.open(cmd.Context())
+			b, err := f.open(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
-			defer done()
-			p, err := b.Propose(cmd.Context(), f.person(), d)
+			defer b.close()
+			p, err := b.Propose(cmd.Context(), b.by, d)
 			return f.print(s, p, err)
 		},
 	}
@@ -334,14 +346,14 @@ func reviewDecideCommand(s *streams, name, short string, do func(*review.Book, c
 			if err != nil {
 				return err
 			}
-			b, _, done, err := f.open(cmd.Context())
+			b, err := f.open(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
-			defer done()
-			p, err := do(b, cmd.Context(), f.person(), no, why)
+			defer b.close()
+			p, err := do(b.Book, cmd.Context(), b.by, no, why)
 			var e *gateway.Error
-			if errors.As(err, &e) && slices.Contains([]gateway.Code{gateway.CodeReviewTaken, gateway.CodeSecondPerson, gateway.CodeState}, e.Code) {
+			if errors.As(err, &e) && slices.Contains([]gateway.Code{gateway.CodeReviewTaken, gateway.CodeSecondPerson, gateway.CodeState, gateway.CodeNotPermitted}, e.Code) {
 				w := gateway.Codes[e.Code]
 				detail := ""
 				if e.Detail != "" {

@@ -42,6 +42,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -89,7 +90,7 @@ type Register struct {
 	line      chan struct{} // those with a place and those who wait for one
 	tried     atomic.Int64  // passwords looked at
 	addresses *addresses
-	nobody    string // digest that a name nobody has is tried on
+	nobody    func() (string, error) // digest that a name nobody has is tried on
 }
 
 const op = "people"
@@ -131,9 +132,8 @@ func New(o Options) (*Register, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Register{o: o, places: make(chan struct{}, o.AtOnce), line: make(chan struct{}, o.AtOnce+mostWaiting), addresses: newAddresses(o.AddressTries, o.Lock)}
-	var err error
-	r.nobody, err = o.Cost.seal(o.Rand, "nobody has this password")
-	return r, err
+	r.nobody = sync.OnceValues(func() (string, error) { return o.Cost.seal(o.Rand, "nobody has this password") })
+	return r, nil
 }
 
 var _ gateway.Doorkeeper = (*Register)(nil)

@@ -67,7 +67,11 @@ func (r *Register) prove(ctx context.Context, s gateway.SignIn, what string, bef
 		return nil, busy
 	}
 	var row scan
-	digest := r.nobody
+	nobody, err := r.nobody() // also when somebody has the name: the first to come pays
+	if err != nil {
+		return nil, &gateway.Error{Code: gateway.CodeInternal, Op: op, Err: err}
+	}
+	digest := nobody
 	password := s.Password
 	if len(password) > 4*MostPassword {
 		password = password[:4*MostPassword+1] // no password is so long
@@ -80,7 +84,7 @@ func (r *Register) prove(ctx context.Context, s gateway.SignIn, what string, bef
 	right, cost, err := try(digest, password)
 	if err != nil { // a damaged row: nobody gets in by it
 		r.o.Log.Error("the digest of a password is not readable", "person", row.ID)
-		right, cost, _ = try(r.nobody, password)
+		right, cost, _ = try(nobody, password)
 		right = false
 	}
 	a := row.done()

@@ -31,8 +31,8 @@ import (
 
 // What a person may be asked to be allowed; see Options.May.
 const (
-	MayPropose = "propose"
-	MayDecide  = "decide" // approve or reject
+	MayPropose = gateway.ActReviewPropose
+	MayDecide  = gateway.ActReviewDecide // approve or reject
 )
 
 // Options of a Book. Journal, Hand, Clock and Digest are required.
@@ -47,7 +47,10 @@ type Options struct {
 	Every time.Duration
 	// May refuses a person what it may not do; nil: everybody may everything. Its error is given to
 	// the caller as it is. That two different people are needed holds in any case.
-	May  func(p gateway.Person, what string) error
+	May func(ctx context.Context, p gateway.Person, what gateway.Act) error
+	// Sees tells whether a person works for an institution; what belongs to another is CodeNotFound.
+	// nil: everybody works for all. Like May it is called with the book held: it must not call it.
+	Sees func(ctx context.Context, p gateway.Person, i ident.Institution) (bool, error)
 	Rand io.Reader // tells entries with the same content apart. Default: crypto/rand
 	Log  *slog.Logger
 }
@@ -77,7 +80,10 @@ func New(o Options) (*Book, error) {
 		o.Every = 5 * time.Second
 	}
 	if o.May == nil {
-		o.May = func(gateway.Person, string) error { return nil }
+		o.May = func(context.Context, gateway.Person, gateway.Act) error { return nil }
+	}
+	if o.Sees == nil {
+		o.Sees = func(context.Context, gateway.Person, ident.Institution) (bool, error) { return true, nil }
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
@@ -101,7 +107,7 @@ type Draft struct {
 // Propose enters a proposal. It is refused when it could not be carried out now (evidence missing,
 // record not parked), and with CodeReviewTaken when there is an open one about the same thing.
 func (b *Book) Propose(ctx context.Context, by gateway.Person, d Draft) (Proposal, error) {
-	if err := b.may(by, MayPropose); err != nil {
+	if err := b.may(ctx, by, MayPropose); err != nil {
 		return Proposal{}, err
 	}
 	if err := words(d); err != nil {
@@ -117,7 +123,7 @@ func (b *Book) Propose(ctx context.Context, by gateway.Person, d Draft) (Proposa
 		}
 		e := event{Do: doPropose, No: n, At: b.o.Clock.Now(), By: by, Subject: &s, Decision: &dec, Why: d.Why, From: d.From}
 		e.Expires = e.At.Add(b.o.Life)
-		return e, b.checkRecord(ctx, e.Subject, dec)
+		return e, b.checkRecord(ctx, by, e.Subject, dec)
 	})
 }
 
@@ -167,8 +173,11 @@ func merged(s, d gateway.HandDecision) gateway.HandDecision {
 }
 
 // checkRecord fills in what is known of a subject and refuses what could not be carried out.
-func (b *Book) checkRecord(ctx context.Context, s *Subject, d gateway.HandDecision) error {
+func (b *Book) checkRecord(ctx context.Context, by gateway.Person, s *Subject, d gateway.HandDecision) error {
 	if s.Kind != KindRecord {
+		if err := b.sees(ctx, by, s.Institution); err != nil {
+			return err
+		}
 		if d.Do == "" || strings.TrimSpace(d.Source) == "" {
 			return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: op, Path: "/decision/source", Rule: "what was done and where it can be looked up"}
 		}
@@ -179,6 +188,9 @@ func (b *Book) checkRecord(ctx context.Context, s *Subject, d gateway.HandDecisi
 		return err
 	}
 	s.Institution, s.Infno, s.Bill = rec.Institution, rec.Infno, rec.Bill
+	if err := b.sees(ctx, by, s.Institution); err != nil {
+		return err
+	}
 	return b.o.Hand.HandCheck(ctx, ident.MsgID(s.ID), d)
 }
 
@@ -186,7 +198,7 @@ func (b *Book) checkRecord(ctx context.Context, s *Subject, d gateway.HandDecisi
 // needs a message to the centre is carried out by Run. The same person's second yes gives what
 // became of the first. When the record has moved on meanwhile the proposal fails, with CodeState.
 func (b *Book) Approve(ctx context.Context, by gateway.Person, no int, why string) (Proposal, error) {
-	if err := b.may(by, MayDecide); err != nil {
+	if err := b.may(ctx, by, MayDecide); err != nil {
 		return Proposal{}, err
 	}
 	for range tries {
@@ -245,7 +257,7 @@ func (b *Book) carryOut(ctx context.Context, p Proposal, e event, n int) error {
 
 // Reject is anybody's no, also that of the person who proposed. why must be given.
 func (b *Book) Reject(ctx context.Context, by gateway.Person, no int, why string) (Proposal, error) {
-	if err := b.may(by, MayDecide); err != nil {
+	if err := b.may(ctx, by, MayDecide); err != nil {
 		return Proposal{}, err
 	}
 	if strings.TrimSpace(why) == "" {
@@ -279,6 +291,9 @@ func (b *Book) undecided(ctx context.Context, by gateway.Person, no int) (Propos
 	p := b.items[no]
 	if p == nil {
 		return Proposal{}, 0, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Detail: fmt.Sprint(no)}
+	}
+	if err := b.sees(ctx, by, p.Subject.Institution); err != nil {
+		return Proposal{}, 0, err
 	}
 	now := b.o.Clock.Now()
 	c := p.at(now)
@@ -316,7 +331,7 @@ func isCode(err error, c gateway.Code) bool {
 	return errors.As(err, &e) && e.Code == c
 }
 
-func (b *Book) may(p gateway.Person, what string) error {
+func (b *Book) may(ctx context.Context, p gateway.Person, what gateway.Act) error {
 	bad := func(path, rule string) error {
 		return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: op, Path: path, Rule: rule}
 	}
@@ -326,7 +341,16 @@ func (b *Book) may(p gateway.Person, what string) error {
 	if len([]rune(p.Name)) > 50 || strings.IndexFunc(p.Name, unicode.IsControl) >= 0 {
 		return bad("/by/name", "长度<=50")
 	}
-	return b.o.May(p, what)
+	return b.o.May(ctx, p, what)
+}
+
+// sees is CodeNotFound for a person that does not work for an institution.
+func (b *Book) sees(ctx context.Context, p gateway.Person, i ident.Institution) error {
+	ok, err := b.o.Sees(ctx, p, i)
+	if err == nil && !ok {
+		err = &gateway.Error{Code: gateway.CodeNotFound, Op: op}
+	}
+	return err
 }
 
 // strange letters would let one person have two names that look the same.

@@ -464,9 +464,9 @@ func TestWaitingListsWhatPeopleMustEnd(t *testing.T) {
 
 func TestRolesAreAsked(t *testing.T) {
 	b := newBench(t, gatewaytest.NewJournal())
-	k, err := New(Options{Journal: b.j, Hand: b.hands, Clock: b.clock, Digest: digest, May: func(p gateway.Person, what string) error {
+	k, err := New(Options{Journal: b.j, Hand: b.hands, Clock: b.clock, Digest: digest, May: func(_ context.Context, p gateway.Person, what gateway.Act) error {
 		for _, r := range p.Roles {
-			if r == what {
+			if r == string(what) {
 				return nil
 			}
 		}
@@ -476,12 +476,33 @@ func TestRolesAreAsked(t *testing.T) {
 	id := b.parked()
 	_, err = k.Propose(bg, li, draft(id, gateway.HandAbsent))
 	b.want(err, gateway.CodeKeyWrong)
-	clerk := gateway.Person{ID: "li", Roles: []string{MayPropose}}
+	clerk := gateway.Person{ID: "li", Roles: []string{string(MayPropose)}}
 	p, err := k.Propose(bg, clerk, draft(id, gateway.HandAbsent))
 	b.must(err)
-	_, err = k.Approve(bg, gateway.Person{ID: "wang", Roles: []string{MayPropose}}, p.No, "")
+	_, err = k.Approve(bg, gateway.Person{ID: "wang", Roles: []string{string(MayPropose)}}, p.No, "")
 	b.want(err, gateway.CodeKeyWrong)
-	_, err = k.Approve(bg, gateway.Person{ID: "wang", Roles: []string{MayDecide}}, p.No, "")
+	_, err = k.Approve(bg, gateway.Person{ID: "wang", Roles: []string{string(MayDecide)}}, p.No, "")
+	b.must(err)
+}
+
+// What belongs to an institution a person does not work for is not there.
+func TestInstitutionsAreAsked(t *testing.T) {
+	b := newBench(t, gatewaytest.NewJournal())
+	k, err := New(Options{Journal: b.j, Hand: b.hands, Clock: b.clock, Digest: digest, Sees: func(_ context.Context, p gateway.Person, i ident.Institution) (bool, error) {
+		return i != "" && p.ID != "stranger", nil
+	}})
+	b.must(err)
+	id := b.parked()
+	stranger := gateway.Person{ID: "stranger"}
+	_, err = k.Propose(bg, stranger, draft(id, gateway.HandAbsent))
+	b.want(err, gateway.CodeNotFound)
+	p, err := k.Propose(bg, li, draft(id, gateway.HandAbsent))
+	b.must(err)
+	_, err = k.Approve(bg, stranger, p.No, "")
+	b.want(err, gateway.CodeNotFound)
+	_, err = k.Reject(bg, stranger, p.No, "no")
+	b.want(err, gateway.CodeNotFound)
+	_, err = k.Approve(bg, wang, p.No, "")
 	b.must(err)
 }
 
