@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,7 +31,7 @@ func acceptCommand(s *streams) *cobra.Command {
 		Short: "接口验收 / Acceptance testing of an interface",
 		Long: `按要求清单逐条验收接口, 给出可签名的报告。要求与用例都是数据 (docs/acceptance.md)。
 
-目前验收的是中心一侧 (模拟中心, 或中心的测试环境); HIS 与网关一侧的要求在清单中, 尚未自动执行。`,
+可以验收中心 (模拟中心, 或中心的测试环境)、HIS (模拟中心在对面观察并评判) 和本网关自身。`,
 		Example: "  yiqiao accept run --target simulator\n  yiqiao accept requirements 2207",
 	}
 	c.AddCommand(acceptRunCommand(s), acceptVerifyCommand(s), acceptListCommand(s), acceptSiteCommand(s))
@@ -41,9 +42,11 @@ func acceptCommand(s *streams) *cobra.Command {
 type acceptFlags struct {
 	target, profile, config, centre, site string
 	suite, out, key, previous             string
+	listen                                string
 	only                                  []string
 	seed                                  uint64
-	json, testPlace                       bool
+	json, testPlace, rehearse             bool
+	wait                                  time.Duration
 }
 
 func acceptRunCommand(s *streams) *cobra.Command {
@@ -51,7 +54,8 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "执行验收 / Run an acceptance",
-		Long: `--target simulator 验收内置的模拟中心 (无需配置); --target centre 验收配置文件中的一个中心, 使用其中的地址、密钥和认证方式。
+		Long: `--target simulator 验收内置的模拟中心 (无需配置); --target centre 验收配置文件中的一个中心, 使用其中的地址、密钥和认证方式;
+--target his 由模拟中心接收 HIS 的报文, 逐步提示下一步应办什么并评判每条报文 (有 --config 时用其中 simulator.yaml 的密钥和地址)。
 
 验收会真实登记、结算、撤销和冲正: 只能对测试环境进行, 并用 --this-is-a-test-environment 确认。测试人员与项目写在
 --site 文件里 (yiqiao accept site 给出样例)。
@@ -60,13 +64,18 @@ func acceptRunCommand(s *streams) *cobra.Command {
 		Example: `  yiqiao accept run --target simulator
   yiqiao accept run --target simulator --profile mpc --suite outpatient --out report
   yiqiao accept run --target centre --config mysite --centre main --site test-site.yaml --this-is-a-test-environment --out report --key office.key
-  yiqiao accept run --target simulator --only OP-01 --json`,
+  yiqiao accept run --target simulator --only OP-01 --json
+  yiqiao accept run --target his --listen 0.0.0.0:8190 --out report
+  yiqiao accept run --target his --rehearse`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return acceptRun(cmd.Context(), s, f) },
 	}
-	c.Flags().StringVar(&f.target, "target", "simulator", "simulator 或 centre / what is tried")
+	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre 或 his / what is tried")
 	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
-	c.Flags().StringVar(&f.config, "config", ".", "网关配置 (target centre) / gateway configuration")
+	c.Flags().StringVar(&f.config, "config", "", "配置文件夹 (centre: 网关配置, 不写为当前目录; his: 模拟中心配置) / configuration")
+	c.Flags().StringVar(&f.listen, "listen", "", "接收 HIS 报文的地址 (his) / where the HIS connects")
+	c.Flags().DurationVar(&f.wait, "wait", 30*time.Minute, "这么久没有报文则结束 (his) / how long to wait for a message")
+	c.Flags().BoolVar(&f.rehearse, "rehearse", false, "由内置脚本扮演一个正确的 HIS, 先看一遍过程 (his) / play a correct HIS")
 	c.Flags().StringVar(&f.centre, "centre", "main", "配置中的中心名 / name of the centre in it")
 	c.Flags().StringVar(&f.site, "site", "", "测试数据文件 / file of test data")
 	c.Flags().StringVar(&f.suite, "suite", "", "只执行一组 / only one suite")
@@ -77,7 +86,7 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点 / where numbers start")
 	c.Flags().BoolVar(&f.json, "json", false, "打印 JSON / print JSON")
 	c.Flags().BoolVar(&f.testPlace, "this-is-a-test-environment", false, "确认对方是测试环境 / the target is no production")
-	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre", "his"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"none", "mpc"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -110,8 +119,10 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 			return errors.New("需要 --site 测试数据文件 (yiqiao accept site 给出样例) / --site is needed")
 		}
 		o.Target, name, err = acceptCentre(p, f)
+	case "his":
+		return acceptWatched(ctx, s, f, p, cat)
 	default:
-		return fmt.Errorf("--target %q: simulator, centre", f.target)
+		return fmt.Errorf("--target %q: simulator, centre, his", f.target)
 	}
 	if err == nil && f.site != "" {
 		o.Site, err = readSite(f.site)
@@ -138,12 +149,41 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	if ctx.Err() != nil {
 		return errors.New("验收被中断 / interrupted")
 	}
+	return acceptEnd(s, p, f, res)
+}
+
+// acceptWatched is an acceptance of what sends messages.
+func acceptWatched(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, cat *catalog.Catalog) error {
+	site, err := acceptance.SimulatorSite()
+	site.SignIn = true
+	if err == nil && f.site != "" {
+		site, err = readSite(f.site)
+	}
+	if err != nil {
+		return err
+	}
+	if f.rehearse && f.config != "" {
+		return errors.New("--rehearse 不带 --config: 演练使用明文 / a rehearsal speaks plain messages")
+	}
+	if f.listen == "" && f.rehearse {
+		f.listen = "127.0.0.1:0"
+	}
+	res, err := acceptHIS(ctx, s, f, p, cat, site)
+	if err != nil {
+		return err
+	}
+	res.Target = f.target
+	return acceptEnd(s, p, f, res)
+}
+
+// acceptEnd writes a result and says how the run went.
+func acceptEnd(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Result) error {
 	if err := acceptWrite(s, p, f, res); err != nil {
 		return err
 	}
 	switch {
 	case !slices.ContainsFunc(res.Cases, func(c acceptance.CaseResult) bool { return len(c.Steps) > 0 }):
-		return errors.New("所选用例都不适用, 什么也没有发送; 原因见上 (模拟中心的安全用例须加 --profile mpc) / no case applies to this target, nothing was sent")
+		return errors.New("什么也没有发生: 所选用例都不适用, 或 HIS 没有发来报文; 原因见上 (模拟中心的安全用例须加 --profile mpc) / no case applies, or nothing came")
 	case !res.Reached:
 		return errors.New("对方没有给出任何可用的答复, 验收未能执行 / nothing readable came back: could not run")
 	case !res.Passed():
@@ -224,6 +264,11 @@ func readSite(path string) (acceptance.Site, error) {
 	return acceptance.ReadSite(file)
 }
 
+// plainLine is the profile of messages that nothing protects.
+func plainLine() (envelope.Profile, error) {
+	return envelope.New("none", envelope.Party{}, envelope.Options{})
+}
+
 // acceptSimulator is a simulated centre with keys made for this run.
 func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (acceptance.Target, func(), error) {
 	nothing := func() {}
@@ -261,7 +306,7 @@ func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (accep
 
 // acceptCentre is the way to a centre of a configuration, with its own keys and headers.
 func acceptCentre(p sm.Provider, f acceptFlags) (acceptance.Target, string, error) {
-	g, err := loadGateway(f.config)
+	g, err := loadGateway(cmp.Or(f.config, "."))
 	if err != nil {
 		return nil, "", err
 	}

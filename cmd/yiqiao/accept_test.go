@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -101,13 +102,38 @@ func TestAcceptACentre(t *testing.T) {
 
 func TestAcceptRefusesWhatItCanNotDo(t *testing.T) {
 	for _, args := range [][]string{
-		{"run", "--target", "his"}, {"run", "--profile", "epc"}, {"run", "--suite", "nothing"}, {"run", "--only", "OP-99"}, {"run", "--site", "nowhere.yaml"},
+		{"run", "--target", "nobody"}, {"run", "--target", "his", "--suite", "nothing"}, {"run", "--target", "his", "--listen", "nowhere:x"}, {"run", "--target", "his", "--rehearse", "--config", "."}, {"run", "--profile", "epc"}, {"run", "--suite", "nothing"}, {"run", "--only", "OP-99"}, {"run", "--site", "nowhere.yaml"},
 	} {
 		if code, text := acceptOut(t, args...); code != exitFail || strings.Contains(text, "panic") {
 			t.Errorf("%v: %d %s", args, code, text)
 		}
 	}
-	if code, text := acceptOut(t, "requirements", "ORD-2207"); code != exitOK || strings.Count(text, "ORD-2207") != 2 {
+	if code, text := acceptOut(t, "requirements", "ORD-2207"); code != exitOK || strings.Count(text, "ORD-2207") != 3 {
 		t.Errorf("%d %s", code, text)
+	}
+}
+
+// A HIS that does everything right passes; one that sends nothing could not be tried.
+func TestAcceptAHIS(t *testing.T) {
+	report := filepath.Join(t.TempDir(), "report")
+	code, text := acceptOut(t, "run", "--target", "his", "--rehearse", "--out", report)
+	if code != exitOK || strings.Contains(text, "未通过  ") {
+		t.Errorf("%d %s", code, text)
+	}
+	if b, err := os.ReadFile(filepath.Join(report, acceptance.FileHTML)); err != nil || !bytes.Contains(b, []byte("HDUP-3")) {
+		t.Errorf("%v", err)
+	}
+	if code, text := acceptOut(t, "run", "--target", "his", "--listen", "127.0.0.1:0", "--wait", "1ms"); code != exitFail {
+		t.Errorf("nothing came: %d %s", code, text)
+	}
+}
+
+// Whoever sits at the HIS can skip and end.
+func TestAcceptAHISFromTheKeyboard(t *testing.T) {
+	var out bytes.Buffer
+	code := run(context.Background(), []string{"accept", "run", "--target", "his", "--listen", "127.0.0.1:0", "--json"}, strings.NewReader("s\nq\n"), &out, io.Discard)
+	var res acceptance.Result
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil || code != exitFail || !strings.Contains(res.Cases[0].Stopped, "skipped") {
+		t.Errorf("%d %v %.300s", code, err, &out)
 	}
 }

@@ -82,6 +82,9 @@ type Options struct {
 	Suite  string   // only cases of that suite; "" for all
 	Only   []string // only these cases; nil for all
 	Seed   uint64   // where numbers start
+	// Cases and Inputs are tried instead of the embedded ones when there are any (see Load).
+	Cases  []Case
+	Inputs Inputs
 	Now    func() time.Time
 	// Progress, when set, is called after each case.
 	Progress func(done, total int, c CaseResult)

@@ -49,7 +49,8 @@ type Step struct {
 
 // Expect is what the answer must be.
 type Expect struct {
-	Result  string               `yaml:"result"`  // done (when empty), refused, or not-done (refused in whatever way)
+	// Result is done (when empty), refused, not-done (refused in whatever way), unanswered (nothing usable comes), or whatever
+	Result  string               `yaml:"result"`
 	Says    []string             `yaml:"says"`    // one of these texts is in err_msg
 	Equal   map[string]yaml.Node `yaml:"equal"`   // path: value; numbers by value
 	Present []string             `yaml:"present"` // there, not null and not empty

@@ -32,20 +32,33 @@ func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
 	}
 	if refusal != "" {
 		a.res.Reply = refusal
-		if want == "not-done" {
+		if want == "not-done" || want == "unanswered" || want == "whatever" {
 			return a.verdict(ids, "拒绝 / refused", "")
 		}
 		a.verdict(ids, wantWords(want), refusal)
 		return false
 	}
 	rep, err := wire.DecodeReply(reply)
+	if err != nil && (want == "unanswered" || want == "whatever") {
+		a.res.Reply = "(不是报文 / no message)"
+		for name, where := range s.Save {
+			if where == "msgid" {
+				a.v[name] = a.res.MsgID
+			}
+		}
+		return a.verdict(ids, "", "")
+	}
 	if err != nil {
 		a.verdict(append(ids, "ENV-01"), "返回报文 / a reply message", err.Error())
 		return false
 	}
 	a.every(rep)
 	a.res.Reply = fmt.Sprintf("infcode %s %s %s", rep.InfCode, rep.ErrMsg, a.masked(rep.Output))
-	if (want == "done") != rep.OK() {
+	if want == "unanswered" {
+		a.verdict(ids, "没有答复 / no answer", "infcode "+rep.InfCode)
+		return false
+	}
+	if want != "whatever" && (want == "done") != rep.OK() {
 		got := "infcode " + rep.InfCode
 		if rep.ErrMsg != "" {
 			got += " " + rep.ErrMsg

@@ -38,9 +38,11 @@ func New(c *catalog.Catalog, o Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	cases, inputs, err := Cases()
-	if err != nil {
-		return nil, err
+	cases, inputs := o.Cases, o.Inputs
+	if len(cases) == 0 {
+		if cases, inputs, err = Cases(); err != nil {
+			return nil, err
+		}
 	}
 	if err := Check(cases, inputs, reqs); err != nil {
 		return nil, err
@@ -292,6 +294,16 @@ func (a *attempt) do(ctx context.Context, s Step) (StepResult, bool) {
 		msg = []byte(strings.ReplaceAll(s.Raw, "${message}", string(msg)))
 	}
 	reply, refusal, err := a.r.o.Target.Exchange(ctx, s.Send, msg, s.Spoil)
+	if err != nil && (s.Expect.Result == "unanswered" || s.Expect.Result == "whatever") {
+		res.Reply = "(没有答复 / no answer: " + err.Error() + ")"
+		a.verdict(s.ids(a.c), "", "")
+		for name, where := range s.Save {
+			if where == "msgid" {
+				a.v[name] = res.MsgID
+			}
+		}
+		return res, true
+	}
 	if err != nil {
 		a.verdict(s.ids(a.c), "一个答复 / an answer", "没有可用的答复: "+err.Error())
 		return res, false
