@@ -43,6 +43,7 @@ const (
 	CodeInvoiceUnmapped   Code = "invoice-unmapped"       // a charge category or way of paying without an entry in the tables
 	CodeInvoicePaper      Code = "invoice-paper-mismatch" // not the next paper number
 	CodeInvoiceNotSet     Code = "invoice-not-configured"
+	CodeInvoiceIdentity   Code = "invoice-identity"     // an upload names a bill that is not the visit's
 	CodeReviewTaken       Code = "review-taken"         // somebody else proposed or decided first; Detail says who
 	CodeSecondPerson      Code = "second-person-needed" // who proposes does not approve
 	CodeSignature         Code = "signature-refused"    // of a call: missing parts, wrong, or the body is another
@@ -99,6 +100,7 @@ var Codes = map[Code]Words{
 	CodeInvoicePosted:     {"票据已入账报销, 不能冲红", "The bill was handed in for reimbursement and can not be reversed.", "请患者先在报销单位撤销入账, 再办理退费", "The patient's payer must take the posting back first.", OwnerDesk, 409},
 	CodeInvoiceUnmapped:   {"收费类别或支付方式没有票据对照", "A charge category or way of paying has no entry in the e-invoice tables.", "请由网关管理员在 einvoice 配置中补充对照后重试", "Add it to the einvoice tables of the configuration, then ask again.", OwnerOperator, 422},
 	CodeInvoicePaper:      {"纸质票号与平台的下一号不一致", "The paper number is not the platform's next.", "请核对打印机中的票据; 平台的下一号见 detail", "Check the paper in the printer; the platform's next number is in detail.", OwnerDesk, 409},
+	CodeInvoiceIdentity:   {"上传内容中的票据与电子票据台账不一致", "The bill that is named is not the one of this visit.", "请更正 path 所指的字段, 或留空由网关自动填写; 台账中的票据见 detail", "Correct the member, or leave it empty and the gateway fills it in; detail names the bill on record.", OwnerHIS, 422},
 	CodeInvoiceNotSet:     {"未配置电子票据平台", "No e-invoice platform is configured.", "请由网关管理员配置 einvoice", "Configure einvoice.", OwnerOperator, 501},
 	CodeReviewTaken:       {"该事项已有人先行处理", "Somebody else has acted on this item first.", "请查看该事项的最新状态再决定", "Look at how it stands now.", OwnerOperator, 409},
 	CodeSecondPerson:      {"提出人不能自己批准", "Whoever proposes can not approve.", "请由另一人批准", "Let another person approve.", OwnerOperator, 403},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
 )
 
@@ -235,4 +237,56 @@ func selfPaid(i, patients int) gateway.IssueInvoice {
 		Payer: gateway.PayerAsked{Name: who, Sex: "男", Age: "30", PatientID: who},
 		SelfPaid: &gateway.SelfPaid{ID: fmt.Sprint("ZF", i), Visit: "1", Date: "2026-03-02", Department: gateway.Coded{Code: "1", Name: "内科"}, Total: amount,
 			Rows: []gateway.SelfPaidRow{{ID: "1", Code: "1", Name: "x", Category: "09", Quantity: "1", Price: amount, Amount: amount}}}}
+}
+
+// A self-paid visit is uploaded without a word of its bill: the bill travels with it, over the real
+// interface and as far as the bytes that are sent.
+func TestUploadCarriesTheBill(t *testing.T) {
+	st, err := newStage(t.Context(), io.Discard, io.Discard, "mpc+tif")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.stop)
+	issue := selfPaid(1, 7)
+	issue.SelfPaid.Visit = "MZ-7"
+	var e gateway.EInvoice
+	if err := st.post(t.Context(), "/api/v1/einvoices", issue, &e); err != nil || e.State != gateway.InvoiceIssued {
+		t.Fatalf("%+v %v", e, err)
+	}
+	hospital := string(st.caller().Institutions[0])
+	visit := map[string]any{"fixmedins_mdtrt_id": "MZ-7", "psn_name": "测试1", "begntime": "2026-03-02 09:00:00", "med_type": "11", "inhosp_stas": "0"}
+	upload := map[string]any{"request_id": "UP-7", "operator": map[string]string{"id": "0101", "name": "王收费", "type": "1"},
+		"input": map[string]any{"mdtrtinfo": visit, "diseinfo": []any{}, "feedetail": []any{map[string]any{"bkkp_sn": "1", "fixmedins_mdtrt_id": "MZ-7",
+			"fee_ocur_time": "2026-03-02 09:00:00", "fixmedins_code": hospital, "fixmedins_name": "某医院", "cnt": 1, "pric": 0.02, "det_item_fee_sumamt": 0.02, "vali_flag": "1"}}}}
+	queued := func() (id ident.MsgID, status int, answer string) {
+		t.Helper()
+		body, err := json.Marshal(upload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, got, err := post(t.Context(), "http://"+st.gw.addr()+"/api/v1/uploads/4205", st.key, body)
+		var sent gateway.Transaction
+		if err == nil {
+			err = json.Unmarshal(got, &sent)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent.ID, status, string(got)
+	}
+	id, status, answer := queued()
+	if status != 202 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	rec, err := st.gw.journal.Record(t.Context(), id)
+	if err != nil || !strings.Contains(string(rec.Input), `"elec_billno_code":"`+e.Number.No+`"`) || !strings.Contains(string(rec.Wire), e.Number.No) {
+		t.Errorf("%s %v", rec.Input, err)
+	}
+	if again, status, answer := queued(); again != id {
+		t.Errorf("the same request again: %d %s", status, answer)
+	}
+	visit["elec_billno_code"], upload["request_id"] = "1", "UP-8"
+	if _, status, answer := queued(); status != 422 || !strings.Contains(answer, "invoice-identity") || !strings.Contains(answer, "/input/mdtrtinfo/elec_billno_code") {
+		t.Errorf("another bill: %d %s", status, answer)
+	}
 }

@@ -33,7 +33,7 @@ func (srv *server) openSOAP(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := soap.Options{Desk: srv.desk, Mapper: live, Digest: srv.sm3, Log: srv.parts.log, Path: soapPath,
+	o := soap.Options{Desk: srv.front(), Mapper: live, Digest: srv.sm3, Log: srv.parts.log, Path: soapPath,
 		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Clients: srv.keyClients()}
 	h, err := soap.New(o)
 	if err != nil {

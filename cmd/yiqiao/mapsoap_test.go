@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"yiqiao/adapters/his/soap"
+	"yiqiao/gateway"
 	"yiqiao/gateway/mapping/defs"
 )
 
@@ -79,7 +80,18 @@ func TestXMLHospital(t *testing.T) {
 	}
 	want("settle", settled, "done", "settled")
 	want("ask", send("ask"), "done", "settled")
+	// A refund takes the bill along, whichever way it came in: what was not issued yet is dropped.
+	client := gw.parts.clients[0]
+	caller := gateway.Caller{System: client.System, Institutions: client.Institutions}
+	bill, err := gw.invoices.IssueInvoice(t.Context(), caller, gateway.IssueInvoice{RequestID: "INV", Settlement: settled("Order/Id"),
+		Operator: gateway.Operator{ID: "0101", Name: "王收费", Type: "1"}})
+	if err != nil || bill.State != gateway.InvoiceDrafted {
+		t.Fatalf("%+v %v", bill, err)
+	}
 	want("refund", send("refund"), "done", "refunded")
+	if bill, err = gw.invoices.Invoice(t.Context(), caller, bill.ID); err != nil || bill.State != gateway.InvoiceDropped {
+		t.Errorf("after the refund: %s %v", bill.State, err)
+	}
 	want("SOAP in GBK, by card", send("bill-soap-gbk", "T99900001", "T99900001", "S1", strings.Repeat("0", 28)+"A001"), "done", "presettled")
 	if at := send("bill", "YP0101", "XX"); at("Error/Code") != "request-invalid" || at("Error/Finding/Code") != "map-item-unknown" {
 		t.Errorf("%s %s", at("Error/Code"), at("Error/Finding/Code"))

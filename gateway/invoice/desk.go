@@ -15,6 +15,7 @@ type Counter interface {
 	gateway.Ward
 	gateway.Degraded
 	gateway.Watched
+	gateway.Finder
 }
 
 // Desk is a counter whose refunds take the electronic invoice along, in the order that is

@@ -24,6 +24,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/invoice/bill"
 	"yiqiao/gateway/invoice/book"
+	"yiqiao/gateway/invoice/identity"
 	"yiqiao/schemas/ident"
 )
 
@@ -35,6 +36,7 @@ type Source interface {
 // Book is what an Office asks of the book of bills. *book.Book is one.
 type Book interface {
 	Write(ctx context.Context, entries ...book.Entry) (existing *book.Request, err error)
+	Request(ctx context.Context, system, id string) (book.Request, error)
 	Subject(ctx context.Context, id string) (book.Subject, error)
 	DueSubjects(ctx context.Context, now time.Time, limit int) ([]string, error)
 	Bill(ctx context.Context, id string) (book.Bill, error)
@@ -42,6 +44,7 @@ type Book interface {
 	Events(ctx context.Context, id string) ([]book.Event, error)
 	List(ctx context.Context, q book.Query) (list []book.Bill, next int64, err error)
 	Moving(ctx context.Context, after int64, limit int) ([]book.Brief, error)
+	Marked(ctx context.Context, mark string) ([]book.Bill, error)
 	Before(ctx context.Context, lane, id string) (bool, error)
 }
 
@@ -60,6 +63,7 @@ type Options struct {
 	Clock    gateway.Clock
 	Digest   func(parts ...[]byte) [32]byte // keyed, the same for the life of the database
 	Order    string                         // of refunds; default RedFirst
+	Identity identity.Table                 // what Carry fills in; default identity.Default
 	Log      *slog.Logger
 
 	Limit   time.Duration // how long a call to the platform may take; default 30 s
@@ -103,6 +107,12 @@ func New(o Options) (*Office, error) {
 	}
 	if o.Order != RedFirst && o.Order != InsuranceFirst {
 		return nil, errors.New("invoice: order must be " + RedFirst + " or " + InsuranceFirst)
+	}
+	if o.Identity == nil {
+		var err error
+		if o.Identity, err = identity.Default(); err != nil {
+			return nil, err
+		}
 	}
 	if o.Tables == nil {
 		o.Tables = func(ident.Institution) bill.Tables { return bill.Tables{} }

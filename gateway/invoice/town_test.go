@@ -18,6 +18,7 @@ import (
 	"yiqiao/gateway/gatewaytest"
 	"yiqiao/gateway/invoice/bill"
 	"yiqiao/gateway/invoice/book"
+	"yiqiao/gateway/invoice/identity"
 	"yiqiao/gateway/store"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
@@ -259,6 +260,7 @@ func (s *settlements) Charged(_ context.Context, id string) (bill.Charged, error
 	c := bill.Charged{Subject: id, Institution: hospital, System: "his", Kind: gateway.KindOutpatient, Total: x.total, Moving: x.moving, Gone: x.gone, Patient: x.patient,
 		Payer: gateway.InvoicePayer{Name: "测试甲", Sex: "1", Age: "40", IDCard: "999999198503120018"},
 		Money: gateway.InvoiceMoney{Cash: x.total}, Rows: []bill.Row{{ID: "1", Code: "X", Name: "药", Category: "09", Quantity: "1", Price: x.total.String(), Amount: x.total}}}
+	c.Marks = []identity.Mark{{Kind: identity.Visit, Value: "MZ-" + x.patient}, {Kind: identity.Settlement, Value: fmt.Sprint(id, "/", x.revision)}}
 	if x.revision > 0 {
 		c.Revision = fmt.Sprint("m", x.revision)
 	}

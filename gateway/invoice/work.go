@@ -433,7 +433,7 @@ func (f *Office) draft(ctx context.Context, s book.Subject, c bill.Charged, a as
 	b := &book.Bill{ID: busNo, Subject: s.ID, N: n, Revision: c.Revision, Kind: d.Kind, Institution: s.Institution, System: s.System, Request: asked.RequestID,
 		Lane: upperHex(lane[:12]), Total: d.Total, Place: d.Place, Business: now, CreatedAt: now, Draft: d}
 	e := book.Event{Kind: book.Drafted, At: now, System: s.System, Desk: asked.Desk, Operator: asked.Operator.ID, Request: asked.RequestID}
-	if _, err := f.o.Book.Write(ctx, book.Entry{Bill: b, Append: &book.Append{ID: b.ID, Event: e, Due: now}}); err != nil {
+	if _, err := f.o.Book.Write(ctx, book.Entry{Bill: b, Marks: f.marks(c), Append: &book.Append{ID: b.ID, Event: e, Due: now}}); err != nil {
 		return nil, err
 	}
 	if err := b.Apply(e); err != nil {

@@ -251,6 +251,7 @@ func SelfPaid(subject string, inst ident.Institution, system string, revision [3
 	if p.PatientID != "" {
 		c.Patient = p.PatientID
 	}
+	c.mark(r.Visit, "")
 	c.Visit = gateway.InvoiceVisit{Number: r.Visit, Date: r.Date, Department: r.Department, Insurance: gateway.Coded{Code: "99", Name: "自费"}}
 	var err error
 	if c.Total, err = money.Parse(r.Total); err != nil || c.Total < 0 {

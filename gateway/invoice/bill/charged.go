@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/invoice/identity"
 	"yiqiao/schemas/codes"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
@@ -33,6 +34,7 @@ type Charged struct {
 	Payer       gateway.InvoicePayer
 	Visit       gateway.InvoiceVisit
 	Patient     string // what orders the patient's bills
+	Marks       []identity.Mark
 	Others      []gateway.InvoiceOther
 	Vouchers    []gateway.InvoiceVoucher
 }
@@ -101,6 +103,7 @@ func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill,
 	if err := json.Unmarshal(b.Body, &asked); err != nil || now.Amounts == nil {
 		return internal(b.ID, err)
 	}
+	c.mark(asked.Visit.Number, now.SettlementID)
 	c.Visit.Number, c.Visit.Department = asked.Visit.Number, asked.Visit.Department
 	c.Visit.Date, _, _ = strings.Cut(asked.Visit.Begin, " ")
 	if len(asked.Diagnoses) > 0 {
@@ -122,6 +125,15 @@ func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill,
 		c.Rows = append(c.Rows, judged.on(r))
 	}
 	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
+}
+
+// mark says by what the bill is found when something else is sent about the visit.
+func (c *Charged) mark(visit string, settlement ident.Settlement) {
+	for _, m := range []identity.Mark{{Kind: identity.Visit, Value: visit}, {Kind: identity.Settlement, Value: string(settlement)}} {
+		if m.Value != "" {
+			c.Marks = append(c.Marks, m)
+		}
+	}
 }
 
 // undone reports whether the settlement that counts was undone at the centre.
@@ -159,6 +171,7 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 	if err := json.Unmarshal(b.Body, &asked); err != nil || now.Amounts == nil {
 		return internal(b.ID, err)
 	}
+	c.mark(asked.Visit.Number, now.SettlementID)
 	v := &c.Visit
 	v.Number, v.StayNo, v.RecordNo, v.Department, v.Bed = asked.Visit.Number, asked.Visit.Number, asked.Visit.RecordNo, asked.Visit.Department, asked.Visit.Bed
 	v.LeftFrom = v.Department

@@ -51,6 +51,7 @@ type Entry struct {
 	Request *Request // equal key and digest: Write stops and returns it; another digest: ErrConflict
 	Subject *Subject // new when Rev is 0 (ErrExists), else it must still be at Rev (ErrStale)
 	Bill    *Bill    // new, with its first event in Append.Event; ErrExists when the subject has a live one
+	Marks   []string // of Bill: keyed digests it is found by
 	Append  *Append  // event on a bill
 }
 
@@ -130,6 +131,7 @@ const (
 	sqlLock   = `SELECT seq, state, rev, sent, tries, red_wanted, cause, batch, number, total FROM einvoice WHERE id = $1 {lock}`
 	sqlUpdate = `UPDATE einvoice SET state = $1, rev = $2, updated = $3, sent = $4, tries = $5, red_wanted = $6, cause = $7, batch = $8,
 		number = $9, due = $10, live = $11, total = $12 WHERE seq = $13`
+	sqlMark  = `INSERT INTO einvoice_mark (mark, bill) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	sqlTold  = `UPDATE einvoice SET platform = $1 WHERE seq = $2`
 	sqlDraft = `UPDATE einvoice SET draft = $1 WHERE seq = $2`
 	sqlEvent = `INSERT INTO einvoice_event (place, kind, at, state, system, desk, operator, request, cause, code, note, data)
@@ -225,6 +227,11 @@ func (b *Book) entry(tx *store.Tx, e *sealedEntry) (*Request, error) {
 		}
 		if !fresh {
 			return nil, fmt.Errorf("%w: bill %s, or another live bill of %s", gateway.ErrExists, x.ID, x.Subject)
+		}
+		for _, m := range e.Marks {
+			if _, err := tx.Exec(sqlMark, m, x.ID); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if e.Append != nil {

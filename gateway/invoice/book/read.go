@@ -58,6 +58,25 @@ func (b *Book) Bills(ctx context.Context, subject string) ([]Bill, error) {
 	return b.bills(ctx, sqlBills+`WHERE subject = $1 ORDER BY n`, subject)
 }
 
+// Request gives a request that was made before; ErrNotFound.
+func (b *Book) Request(ctx context.Context, system, id string) (Request, error) {
+	r := Request{System: system, ID: id}
+	var digest []byte
+	var at int64
+	found, err := b.db.Get(ctx, sqlKnown, []any{system, id}, &digest, &r.Op, &r.Ref, &at)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: request %s", gateway.ErrNotFound, id)
+	}
+	copy(r.Digest[:], digest)
+	r.At = fromMillis(at)
+	return r, err
+}
+
+// Marked lists the bills of a mark, oldest first.
+func (b *Book) Marked(ctx context.Context, mark string) ([]Bill, error) {
+	return b.bills(ctx, sqlBills+`WHERE id IN (SELECT bill FROM einvoice_mark WHERE mark = $1) ORDER BY seq`, mark)
+}
+
 // List gives the selected bills in the order they were made, without drafts and what platforms told.
 // next is what Query.After continues behind.
 func (b *Book) List(ctx context.Context, q Query) (list []Bill, next int64, err error) {
