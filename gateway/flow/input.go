@@ -2,7 +2,6 @@ package flow
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,9 +31,6 @@ var feeMembers = []string{
 	"med_list_codg", "medins_list_codg", "det_item_fee_sumamt", "cnt", "pric", "bilg_dept_codg",
 	"bilg_dept_name", "bilg_dr_codg", "bilg_dr_name", "hosp_appr_flag",
 }
-
-func isDecimals(err error) bool { return errors.Is(err, money.ErrDecimals) }
-func isRange(err error) bool    { return errors.Is(err, money.ErrRange) }
 
 func sortedNames(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 

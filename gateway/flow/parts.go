@@ -25,13 +25,13 @@ func (p *plan) lessen(b *billCheck, fees []gateway.Fee, parts []gateway.RowPart)
 		f := by[part.ID]
 		switch {
 		case f == nil:
-			b.add(CodeRowUnknown, at+"/id", "")
+			b.Add(CodeRowUnknown, at+"/id", "")
 			continue
 		case seen[part.ID]:
-			b.add(CodeFeeDuplicate, at+"/id", "")
+			b.Add(CodeFeeDuplicate, at+"/id", "")
 			continue
 		case slices.Contains(p.Gone, part.ID):
-			b.add(CodeRowGone, at+"/id", "")
+			b.Add(CodeRowGone, at+"/id", "")
 			continue
 		}
 		seen[part.ID] = true
@@ -39,7 +39,7 @@ func (p *plan) lessen(b *billCheck, fees []gateway.Fee, parts []gateway.RowPart)
 		left, ok := minus(had, part.Quantity)
 		switch {
 		case !ok:
-			b.add(CodePartQuantity, at+"/quantity", "0 < x <= "+had)
+			b.Add(CodePartQuantity, at+"/quantity", "0 < x <= "+had)
 		case left.Coef == 0:
 			p.Gone = append(p.Gone, part.ID)
 		default:

@@ -149,17 +149,17 @@ func (d *Desk) planFor(ctx context.Context, c *climb, t task, r gateway.RefundSe
 		at := "/rows/" + strconv.Itoa(i)
 		switch {
 		case !fees[id]:
-			b.add(CodeRowUnknown, at, "")
+			b.Add(CodeRowUnknown, at, "")
 		case slices.Contains(r.Rows[:i], id):
-			b.add(CodeFeeDuplicate, at, "")
+			b.Add(CodeFeeDuplicate, at, "")
 		case slices.Contains(p.Gone, id):
-			b.add(CodeRowGone, at, "")
+			b.Add(CodeRowGone, at, "")
 		}
 	}
 	p.Gone = append(p.Gone, r.Rows...)
 	p.lessen(b, c.asked.Fees, r.Parts)
-	if len(b.found) > 0 {
-		return p, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: b.found[0].Path, Ref: t.bill, Findings: b.found}
+	if len(b.Found) > 0 {
+		return p, &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: b.Found[0].Path, Ref: t.bill, Findings: b.Found}
 	}
 	if len(leftOf(c.asked.Fees, p.Gone)) == 0 {
 		p.Whole, p.Gone, p.Left = true, nil, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/draft"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/money"
 )
@@ -57,12 +58,8 @@ func (d *Desk) OpenSettlement(ctx context.Context, c gateway.Caller, r gateway.O
 	}
 	r.Institution, r.Operator = t.inst.Code, t.oper
 	r.SettleWay = orElse(r.SettleWay, "01")
-	if found := checkBill(&r); len(found) > 0 {
-		e := &gateway.Error{Code: gateway.CodeRequestInvalid, Op: op, Path: found[0].Path, Rule: found[0].Rule, Findings: found}
-		if amountsOnly(found) {
-			e.Code = gateway.CodeAmounts
-		}
-		return gateway.Settlement{}, e
+	if err := draft.Refusal(op, "", checkBill(&r)); err != nil {
+		return gateway.Settlement{}, err
 	}
 	same := r // a code or card read again is the same request; see digestCredential
 	same.Credential = digestCredential(r.Credential)

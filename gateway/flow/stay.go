@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/draft"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/money"
 )
@@ -86,9 +87,9 @@ func (d *Desk) SettleStay(ctx context.Context, c gateway.Caller, r gateway.Settl
 	same.Operator, same.Credential = gateway.Operator{}, nil
 	b := &billCheck{}
 	if _, err := money.Parse(r.ExpectCash); r.ExpectCash != "" && err != nil {
-		b.amount(err, "/expect_cash", r.ExpectCash, "16,2")
+		b.Amount(err, "/expect_cash", r.ExpectCash, "16,2")
 	}
-	return d.stayCall(ctx, c, opStayEnd, r.RequestID, r.ID, r.Operator, same, b.found, r.Credential, func(ctx context.Context, w *stay) error {
+	return d.stayCall(ctx, c, opStayEnd, r.RequestID, r.ID, r.Operator, same, b.Found, r.Credential, func(ctx context.Context, w *stay) error {
 		return d.settleStayOnce(ctx, w, r)
 	})
 }
@@ -98,9 +99,9 @@ func (d *Desk) RefundStay(ctx context.Context, c gateway.Caller, r gateway.Refun
 	r.To = orElse(r.To, toSettlement)
 	b := &billCheck{}
 	if stayDepth(r.To) == 0 {
-		b.add(CodeNotListed, "/to", "settlement, discharge, fees, admission")
+		b.Add(CodeNotListed, "/to", "settlement, discharge, fees, admission")
 	}
-	return d.stayCall(ctx, c, opStayBack, r.RequestID, r.ID, r.Operator, r.To, b.found, nil, func(ctx context.Context, w *stay) error {
+	return d.stayCall(ctx, c, opStayBack, r.RequestID, r.ID, r.Operator, r.To, b.Found, nil, func(ctx context.Context, w *stay) error {
 		return d.refundStayOnce(ctx, w, r)
 	})
 }
@@ -140,16 +141,7 @@ func (d *Desk) stayCall(ctx context.Context, c gateway.Caller, op, request, id s
 	return d.runStay(ctx, t, func(ctx context.Context) (gateway.Stay, error) { return d.onStay(ctx, t, cred, once) })
 }
 
-func refuseFound(t task, found []check.Finding) error {
-	if len(found) == 0 {
-		return nil
-	}
-	e := &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: found[0].Path, Rule: found[0].Rule, Ref: t.bill, Findings: found}
-	if amountsOnly(found) {
-		e.Code = gateway.CodeAmounts
-	}
-	return e
-}
+func refuseFound(t task, found []check.Finding) error { return draft.Refusal(t.name(), t.bill, found) }
 
 func (d *Desk) runStay(ctx context.Context, t task, fn func(context.Context) (gateway.Stay, error)) (gateway.Stay, error) {
 	v, err := d.calls.do(ctx, &d.work, t.key, t.digest, func(ctx context.Context) (any, error) { return fn(ctx) })
