@@ -8,3 +8,13 @@ import _ "embed"
 //
 //go:embed outpatient-bill.json
 var OutpatientBill []byte
+
+// PharmacySale is the body of POST /api/v1/pharmacy-sales for a sale of two drugs.
+//
+//go:embed pharmacy-sale.json
+var PharmacySale []byte
+
+// Filing is the body of POST /api/v1/filings for a chronic disease.
+//
+//go:embed filing.json
+var Filing []byte

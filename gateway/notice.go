@@ -8,7 +8,7 @@ import (
 )
 
 // Notice is the final answer of a request, as it is brought to a HIS that did not fetch it: one of
-// Transaction, Settlement and Stay, or Error. It is the same however often it is made.
+// Transaction, Settlement, Stay, Sale and Filing, or Error. It is the same however often it is made.
 type Notice struct {
 	System      string            `json:"system"`
 	RequestID   string            `json:"request_id"`
@@ -19,6 +19,8 @@ type Notice struct {
 	Transaction *Transaction      `json:"transaction,omitempty"`
 	Settlement  *Settlement       `json:"settlement,omitempty"`
 	Stay        *Stay             `json:"stay,omitempty"`
+	Sale        *Sale             `json:"sale,omitempty"`
+	Filing      *Filing           `json:"filing,omitempty"`
 	Error       *NoticeError      `json:"error,omitempty"`
 
 	Lane string `json:"-"` // notices of one lane, a bill, a stay or a visit, are brought in order; "" is in no order

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/filing"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/invoice"
+	"yiqiao/gateway/pharmacy"
 	"yiqiao/gateway/recon"
 )
 
@@ -90,21 +92,26 @@ func (l *lateUploads) say() string {
 	return l.words
 }
 
+// caseKinds are the kinds of cases every desk here knows.
+func caseKinds() []gateway.CaseKind { return []gateway.CaseKind{pharmacy.Kind{}, filing.Kind{}} }
+
 // front is the desk as the HIS interface sees it: its health tells what fails beside it, too.
 type front struct {
 	invoice.Desk
+	pharmacy.Counter
+	filing.Office
 	troubles []func() string
 }
 
 // front is what the HIS interface is given.
 func (srv *server) front() front {
-	return front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, srv.troubles}
+	return front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, pharmacy.Counter{Cases: srv.desk}, filing.Office{Cases: srv.desk}, srv.troubles}
 }
 
 // Degraded implements gateway.Degraded.
 func (f front) Degraded() string {
 	var list []string
-	for _, say := range append([]func() string{f.Counter.Degraded}, f.troubles...) {
+	for _, say := range append([]func() string{f.Desk.Degraded}, f.troubles...) {
 		if words := say(); words != "" {
 			list = append(list, words)
 		}

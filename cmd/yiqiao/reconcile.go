@@ -214,7 +214,7 @@ func (s *gatewaySettings) reconciler(p *parts, j opened, clock gateway.Clock) (*
 func (s *gatewaySettings) sideDesk(p *parts, j opened, clock gateway.Clock) (*flow.Desk, error) {
 	return flow.New(flow.Options{
 		Journal: j, Centre: func(i ident.Institution) gateway.Centre { return p.ways[i] },
-		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log,
+		Institutions: p.institutions, Catalog: p.catalog, Clock: clock, Digest: j.vault.Digest, Timing: s.timing(), Log: p.log, Kinds: caseKinds(),
 	})
 }
 

@@ -453,7 +453,7 @@ func TestReconcileWatchesTheDay(t *testing.T) {
 	if words := once(); !strings.Contains(words, "总额不平 1 组") {
 		t.Errorf("%q", words)
 	}
-	if words := (front{invoice.Desk{Counter: a.gw.desk, Office: a.gw.invoices}, []func() string{say}}).Degraded(); !strings.Contains(words, "总额不平") {
+	if words := (front{Desk: invoice.Desk{Counter: a.gw.desk, Office: a.gw.invoices}, troubles: []func() string{say}}).Degraded(); !strings.Contains(words, "总额不平") {
 		t.Errorf("health: %q", words)
 	}
 }

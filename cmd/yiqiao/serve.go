@@ -152,7 +152,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
 		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,
-		Digest: srv.journal.vault.Digest, Timing: g.timing(), Log: log,
+		Digest: srv.journal.vault.Digest, Timing: g.timing(), Log: log, Kinds: caseKinds(),
 	})
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ const (
 	RowUnknown    = "refund-row-unknown"
 	RowGone       = "refund-row-gone"
 	PartQuantity  = "refund-quantity"
+	NumberNeeded  = "filing-number-needed"
+	NumberDiffers = "filing-number-differs"
 )
 
 // Codes lists them for docs/errors.md.
@@ -57,6 +59,8 @@ func Codes() []check.Meaning {
 		{Code: RowGone, ZH: "此明细已经退过", EN: "the row was refunded before"},
 		{Code: PartQuantity, ZH: "退的数量须大于 0 且不超过该明细剩余的数量", EN: "the quantity to take back is not above 0, or more than the row has left"},
 		{Code: TotalMismatch, ZH: "医保返回的总金额与账单不一致", EN: "the centre's total is not that of the bill"},
+		{Code: NumberNeeded, ZH: "医保的答复已丢失, 备案流水号须由医院提供 (向医保经办查询)", EN: "the centre's answer was lost: the hospital has to give the filing's number, which the insurance office knows"},
+		{Code: NumberDiffers, ZH: "备案流水号与医保给出的不同", EN: "the filing's number is not the one the centre gave"},
 	}
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	// the life of the journal: request ids are compared by it.
 	Digest func(parts ...[]byte) [32]byte
 	Timing Timing
+	// Kinds are the kinds of cases the desk carries out; see gateway.Cases.
+	Kinds []gateway.CaseKind
 	// Queue carries queued uploads to those who send them. nil: Run looks for them itself in every
 	// round, which is simple and slow.
 	Queue gateway.Queue
@@ -122,6 +124,7 @@ type Desk struct {
 	busy   busy     // records this process is working on
 	relay  relay
 	orders orders // of people, about uploads
+	kinds  map[byte]gateway.CaseKind
 
 	work sync.WaitGroup // everything the Desk has started
 	slot chan struct{}  // places for the resolver and the dispatcher
@@ -148,6 +151,10 @@ func New(o Options) (*Desk, error) {
 		opt: o, timing: o.Timing.filled(), log: o.Log,
 		checkers: map[*gateway.Region]*check.Checker{},
 		looks:    map[ident.MsgID]time.Time{},
+	}
+	var err error
+	if d.kinds, err = caseKinds(o.Kinds); err != nil {
+		return nil, err
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

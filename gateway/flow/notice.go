@@ -25,7 +25,7 @@ func (d *Desk) Notice(ctx context.Context, key gateway.RequestKey) (gateway.Noti
 	if a.Error == nil && err != nil {
 		return n, err
 	}
-	n.Settlement, n.Stay = a.Settlement, a.Stay
+	n.Settlement, n.Stay, n.Sale, n.Filing = a.Settlement, a.Stay, a.Sale, a.Filing
 	if a.Record != "" {
 		rec, err := d.opt.Journal.Record(ctx, a.Record)
 		if err != nil {

@@ -138,8 +138,11 @@ func (d *Desk) markedBill(ctx context.Context, j job, m gateway.Mark, setl, path
 	return nil
 }
 
-// placeOf is where a bill or a stay is asked about.
-func placeOf(id string) string {
+// placeOf is where a bill, a stay or a case is asked about.
+func (d *Desk) placeOf(id string) string {
+	if kind := d.kindOf(id); kind != nil {
+		return kind.Place() + id
+	}
 	if id[0] == stayLetter {
 		return "/api/v1/stays/" + id
 	}
@@ -161,5 +164,5 @@ func (d *Desk) ofBill(ctx context.Context, j job, id, path string) error {
 		return &gateway.Error{Code: gateway.CodeNotFound, Op: j.op, Path: path}
 	}
 	return &gateway.Error{Code: gateway.CodeState, Op: j.op, Path: path, Ref: id,
-		Detail: "属于网关的结算单, 请用 / belongs to the gateway: " + placeOf(id)}
+		Detail: "属于网关的结算单, 请用 / belongs to the gateway: " + d.placeOf(id)}
 }

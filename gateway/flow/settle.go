@@ -389,6 +389,10 @@ func (d *Desk) answerLate(ctx context.Context, rec gateway.Record) {
 		d.answerStayLate(ctx, rec)
 		return
 	}
+	if kind := d.kindOf(rec.Bill); kind != nil {
+		d.answerCaseLate(ctx, kind, rec)
+		return
+	}
 	if rec.Bill == "" || baseOf(rec) != stepSettle || standingOf(rec) != stands {
 		return
 	}

@@ -11,12 +11,14 @@ import (
 	"yiqiao/schemas/ident"
 )
 
-// stored is the final answer of a request as the journal keeps it: a settlement, an error, or for
+// stored is the final answer of a request as the journal keeps it: a settlement, a stay, a case, an error, or for
 // low-level requests the record that is the answer.
 type stored struct {
 	Record     ident.MsgID         `json:"record,omitempty"`
 	Settlement *gateway.Settlement `json:"settlement,omitempty"`
 	Stay       *gateway.Stay       `json:"stay,omitempty"`
+	Sale       *gateway.Sale       `json:"sale,omitempty"`
+	Filing     *gateway.Filing     `json:"filing,omitempty"`
 	Error      *storedError        `json:"error,omitempty"`
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
@@ -288,7 +287,7 @@ func (f *fsck) bills() error {
 			if err := f.j.opens(f.ctx, billName(id), body); err != nil {
 				f.r.add(id, "bill: %v", err)
 			}
-			if strings.HasPrefix(id, "B") {
+			if id != "" { // a letter and a message id
 				f.given(ident.MsgID(id[1:]))
 			}
 			return nil

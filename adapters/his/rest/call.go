@@ -184,10 +184,15 @@ func (k *call) reportRefused() {
 // ours is an id as it may be logged: one of our form. What else stands in a path may be anything, a
 // patient's token too.
 func ours(id string) string {
-	if _, err := ident.ParseMsgID(strings.TrimLeft(id, "BS")); err != nil && id != "" {
-		return "?"
+	if _, err := ident.ParseMsgID(id); err == nil || id == "" {
+		return id
 	}
-	return id
+	if strings.IndexByte("BSDF", id[0]) >= 0 { // bills, stays, sales, filings
+		if _, err := ident.ParseMsgID(id[1:]); err == nil {
+			return id
+		}
+	}
+	return "?"
 }
 
 func (k *call) log() {

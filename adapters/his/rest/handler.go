@@ -24,6 +24,7 @@ type Handler struct {
 	refund   *bind.Binder[gateway.RefundSettlement]
 	stay     wardBinders
 	invoice  invoiceBinders
+	cases    caseBinders
 }
 
 // Rules of the desk's structs that their tags do not say.
@@ -73,6 +74,13 @@ func New(o Options) (*Handler, error) {
 	api.POST("/stays/:id/settle", h.guarded(h.postStaySettle))
 	api.POST("/stays/:id/refund", h.guarded(h.postStayRefund))
 	api.GET("/stays/:id", h.guarded(h.getStay))
+	api.POST("/pharmacy-sales", h.guarded(h.postSale))
+	api.POST("/pharmacy-sales/:id/confirm", h.guarded(h.postSaleConfirm))
+	api.POST("/pharmacy-sales/:id/refund", h.guarded(h.postSaleRefund))
+	api.GET("/pharmacy-sales/:id", h.guarded(h.getSale))
+	api.POST("/filings", h.guarded(h.postFiling))
+	api.POST("/filings/:id/withdraw", h.guarded(h.postWithdraw))
+	api.GET("/filings/:id", h.guarded(h.getFiling))
 	api.GET("/settlements/:id/einvoices", h.guarded(h.getSettlementInvoices))
 	api.POST("/einvoices", h.guarded(h.postInvoice))
 	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
@@ -110,6 +118,9 @@ func (h *Handler) bindings() (err error) {
 		return err
 	}
 	if h.stay, err = newWardBinders(); err != nil {
+		return err
+	}
+	if h.cases, err = newCaseBinders(); err != nil {
 		return err
 	}
 	h.invoice, err = newInvoiceBinders()
