@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"yiqiao/adapters/his/rest"
+	"yiqiao/adapters/his/tabular"
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/mapping"
@@ -67,7 +68,7 @@ gets another meaning. This page is generated from the code (` + "`go test ./cmd/
 	}
 	b.WriteString("\n`owner` says whose job it is: `his` the HIS vendor, `desk` the person at the counter, `operator` whoever runs\nthe gateway, `centre` the insurance centre. `outcome-unknown` is no failure: ask again with the same id.\n`needs-person` is none either: the gateway has found out what it can, and the answer stays the same until people have\nended the transaction; its id is in `instance`, a bill shows `needs_person`. Do not settle again meanwhile.\n")
 	b.WriteString("\n## Findings inside `request-invalid`\n\n| code | 含义 | meaning |\n|---|---|---|\n")
-	findings := append(append(append(check.Codes(), flow.FindingCodes()...), mapping.FindingCodes()...), gateway.InvoiceFindings()...)
+	findings := append(append(append(append(check.Codes(), flow.FindingCodes()...), mapping.FindingCodes()...), tabular.FindingCodes()...), gateway.InvoiceFindings()...)
 	findings = append(findings, check.Meaning{Code: rest.FindingConflict, ZH: "请求号在报文和请求头中不一致", EN: "request_id and Idempotency-Key differ"},
 		check.Meaning{Code: "infno-mismatch", ZH: "报文中的交易编号与指定的不一致 (yiqiao validate)", EN: "infno in the message is not the one given (yiqiao validate)"},
 		check.Meaning{Code: "header-*", ZH: "报文头字段缺失、过长或格式不对 (yiqiao validate)", EN: "an outer member is missing, too long or malformed (yiqiao validate)"})

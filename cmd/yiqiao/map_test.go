@@ -55,7 +55,7 @@ func TestShippedMappings(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s", name, code, out)
 		}
 	}
-	for _, name := range []string{"ours", "fhir"} {
+	for _, name := range []string{"ours", "fhir", "clinic"} {
 		if code, out := runMap(t, "test", "--defs", filepath.Join("..", "..", "examples", "mapping", name)); code != exitOK {
 			t.Errorf("the example %s: exit %d\n%s", name, code, out)
 		}

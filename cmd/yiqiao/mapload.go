@@ -8,10 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"yiqiao/adapters/his/fhir"
+	"yiqiao/adapters/his/files"
 	"yiqiao/adapters/his/hl7"
 	"yiqiao/adapters/his/soap"
+	"yiqiao/adapters/his/tabular"
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 	"yiqiao/gateway/mapping"
 	"yiqiao/gateway/mapping/defs"
 	"yiqiao/schemas/catalog"
@@ -24,6 +29,7 @@ type sourceKind struct {
 	notation gateway.Notation
 	endings  []string // of its cases
 	read     func(b []byte) ([]gateway.Source, error)
+	rows     bool   // it is read by the layout beside the definition instead
 	shipped  string // the definition that is taken when none is given
 }
 
@@ -33,6 +39,7 @@ func sourceKinds() []sourceKind {
 		{name: "hl7", notation: hl7.Notation{}, endings: []string{".hl7"}, read: hl7Sources, shipped: "generic-hl7"},
 		{name: "xml", notation: soap.Notation{}, endings: []string{".xml"}, read: xmlSources, shipped: "generic-xml"},
 		{name: "fhir", notation: fhir.Notation{}, endings: []string{".fhir"}, read: fhirSources, shipped: "generic-fhir"},
+		{name: files.Kind, notation: tabular.Notation{Kind: files.Kind}, endings: []string{".csv", ".tsv", ".txt", ".xlsx", ".jsonl"}, rows: true, shipped: "generic-csv"},
 	}
 }
 
@@ -156,6 +163,58 @@ func loadDefinition(where, items string) (*definition, error) {
 	}
 	kind, err := kindOf(d.Source)
 	return &definition{d, fsys, folder, kind}, err
+}
+
+// read gives the messages of a file. name is the file's.
+func (d *definition) read(name string, b []byte) ([]gateway.Source, error) {
+	if !d.kind.rows {
+		return d.kind.read(b)
+	}
+	l, err := loadLayout(d.fsys)
+	if err != nil {
+		return nil, err
+	}
+	msgs, err := files.Read(filepath.ToSlash(name), b, l)
+	if err != nil {
+		return nil, err
+	}
+	var list []gateway.Source
+	for _, m := range msgs {
+		list = append(list, m.Source(d.kind.name))
+	}
+	return list, nil
+}
+
+// layoutFile lies beside a mapping of rows; a mapping without one has that of the mapping it extends.
+const layoutFile = "layout.yaml"
+
+func loadLayout(fsys fs.FS) (l files.Layout, err error) {
+	for range 8 {
+		b, err := fs.ReadFile(fsys, layoutFile)
+		if err == nil {
+			if err := config.Decode(layoutFile, b, &l); err != nil {
+				return l, err
+			}
+			return l, l.Check()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return l, err
+		}
+		var head struct {
+			Extends string `yaml:"extends"`
+		}
+		text, err := fs.ReadFile(fsys, mapping.File)
+		if err != nil {
+			return l, err
+		}
+		if err := yaml.Unmarshal(text, &head); err != nil || head.Extends == "" {
+			break
+		}
+		if fsys, err = fs.Sub(defs.FS, head.Extends); err != nil {
+			return l, err
+		}
+	}
+	return l, fmt.Errorf("映射旁没有 %[1]s / no %[1]s beside the mapping", layoutFile)
 }
 
 func loadItems(fsys fs.FS, given string) (gateway.Items, error) {

@@ -93,7 +93,7 @@ func replay(from string, current, candidate *definition) (replayReport, error) {
 		if err != nil {
 			return r, err
 		}
-		list, err := current.kind.read(text)
+		list, err := current.read(file, text)
 		if err != nil {
 			r.Unread = append(r.Unread, caseResult{Name: file, Problem: err.Error()})
 			continue

@@ -199,6 +199,9 @@ func (srv *server) openMapped(g *gatewaySettings, clock gateway.Clock) error {
 			return err
 		})
 	}
+	if err := srv.openFiles(g, clock); err != nil {
+		return err
+	}
 	if err := srv.openSOAP(g, clock); err != nil {
 		return err
 	}

@@ -179,7 +179,7 @@ func runCase(d *definition, name string, write bool, hits []int) caseResult {
 	if err != nil {
 		return fail(err)
 	}
-	list, err := d.kind.read(text)
+	list, err := d.read(name, text)
 	if err != nil {
 		return fail(err)
 	}

@@ -32,6 +32,7 @@ type gatewaySettings struct {
 	HL7          []hl7Settings             `yaml:"hl7"` // listeners of mapped HL7 messages
 	SOAP         soapSettings              `yaml:"soap"`
 	FHIR         fhirSettings              `yaml:"fhir"`
+	Files        []filesSettings           `yaml:"files"` // watched folders
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
@@ -301,6 +302,7 @@ func (s *gatewaySettings) check() error {
 		}
 	}
 	faults = append(faults, s.checkHL7(known)...)
+	faults = append(faults, s.checkFiles(known)...)
 	if err := s.checkQueue(); err != nil {
 		bad("%v", err)
 	}

@@ -27,6 +27,11 @@ func Load(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
+	return Decode(path, b, v)
+}
+
+// Decode reads YAML text that came from path as Load does.
+func Decode(path string, b []byte, v any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(v); err != nil {

@@ -365,7 +365,7 @@ func (t *table) look(s string) (string, string) {
 
 func (r *run) item(u *rule, local string, scope any) (string, string) {
 	when, _ := u.on.Value(scope)
-	day, ok := instant(trim(when), "")
+	day, ok := instant(trim(when), "excel")
 	if !ok {
 		return "", CodeItem
 	}

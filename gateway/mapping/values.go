@@ -119,7 +119,7 @@ func checkFormat(format string, k kind) error {
 	return fmt.Errorf("format %q is not for %s", format, k)
 }
 
-// instant reads a date or time, as its format says or in one of the forms that can not be taken for
+// instant reads a date or time, as its format says (excel: a serial day, or any of the following) or in one of the forms that can not be taken for
 // another: yyyyMMdd, yyyyMMddHHmm[ss[.f]][+hhmm], yyyy-MM-dd and yyyy/MM/dd, alone or with HH:mm[:ss[.f]]
 // after a blank or T, with Z or +hh:mm. A time in another zone is put into China's. A date alone is
 // its midnight. The result is yyyy-MM-dd HH:mm:ss.
@@ -128,7 +128,10 @@ func instant(s, format string) (string, bool) {
 	case "":
 		return instantForms(s)
 	case "excel":
-		return excelDay(s)
+		if day, ok := excelDay(s); ok {
+			return day, true
+		}
+		return instantForms(s) // a cell may hold a date as text: neither can be taken for the other
 	case "partial": // a year, or a year and a month: its first day
 		switch {
 		case len(s) == 4:

@@ -81,6 +81,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("a.csv", []byte("a,b\n1,2\n"))
 	f.Add("a.xlsx", book(f, func(x *excelize.File) { _ = x.SetCellValue("Sheet1", "A1", "x") }))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
+		_, _ = Formulas(b)
 		rows, err := Read(name, b)
 		for i, r := range rows {
 			if err != nil || i > 0 && r.Number <= rows[i-1].Number {
@@ -88,4 +89,21 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFormulas(t *testing.T) {
+	b := book(t, func(f *excelize.File) {
+		_ = f.SetCellValue("Sheet1", "A1", "x")
+		_ = f.SetCellFormula("Sheet1", "B3", "1+1")
+		_ = f.SetCellFormula("Sheet1", "C3", "1+2")
+		_, _ = f.NewSheet("Other")
+		_ = f.SetCellFormula("Other", "A1", "1+1")
+	})
+	got, err := Formulas(b)
+	if err != nil || !reflect.DeepEqual(got, map[int]string{3: "B3"}) {
+		t.Errorf("%v %v", got, err)
+	}
+	if _, err := Formulas([]byte("PK")); err == nil {
+		t.Error("not a workbook, and no error")
+	}
 }

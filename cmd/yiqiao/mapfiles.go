@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"yiqiao/adapters/his/files"
+	"yiqiao/gateway"
+	"yiqiao/gateway/config"
+	"yiqiao/schemas/ident"
+)
+
+// filesSettings is one watched folder of yiqiao.yaml. How its files are read is in layout.yaml beside
+// the mapping.
+type filesSettings struct {
+	System       string          `yaml:"system"`
+	Folder       string          `yaml:"folder"`
+	Mapping      string          `yaml:"mapping"` // name of a shipped one, or a folder
+	Items        string          `yaml:"items"`
+	Institutions []string        `yaml:"institutions"`
+	Settle       config.Duration `yaml:"settle"`    // how long a file must stand still
+	Marker       string          `yaml:"marker"`    // .done: take a.csv only when a.csv.done is there
+	Every        config.Duration `yaml:"every"`     // between two looks
+	Wait         config.Duration `yaml:"wait"`      // how long what can not be taken is tried again
+	Keep         config.Duration `yaml:"keep"`      // how long files that are done stay; none: not at all
+	Charset      string          `yaml:"charset"`   // of results: utf-8 (default) or gb18030
+	MaxBytes     int64           `yaml:"max_bytes"` // of one file
+}
+
+// checkFiles tells what does not fit together; the rest is found when it is built.
+func (s *gatewaySettings) checkFiles(known map[string]bool) (faults []string) {
+	folders := map[string]bool{}
+	for i, f := range s.Files {
+		bad := func(format string, a ...any) {
+			faults = append(faults, fmt.Sprintf("files[%d]: ", i)+fmt.Sprintf(format, a...))
+		}
+		if f.System == "" || f.Folder == "" || f.Mapping == "" || len(f.Institutions) == 0 {
+			bad("system, folder, mapping and institutions are needed")
+		}
+		if f.System == "yiqiao" {
+			bad("the name yiqiao is the gateway's own")
+		}
+		if at := s.path(f.Folder); folders[at] {
+			bad("folder %s is there twice", f.Folder)
+		} else {
+			folders[at] = true
+		}
+		if f.Charset != "" && f.Charset != "utf-8" && f.Charset != "gb18030" {
+			bad("charset must be utf-8 or gb18030")
+		}
+		for _, code := range f.Institutions {
+			if !known[code] {
+				bad("institution %s is not described", code)
+			}
+		}
+	}
+	return faults
+}
+
+// openFiles has every folder watched, by this gateway alone.
+func (srv *server) openFiles(g *gatewaySettings, clock gateway.Clock) error {
+	for i, s := range g.Files {
+		if err := srv.openFolder(g, s, clock); err != nil {
+			return fmt.Errorf("files[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway.Clock) error {
+	live, err := g.mappingAt(s.Mapping, s.Items)
+	if err != nil {
+		return err
+	}
+	if kind := live.Current().Source; kind != files.Kind {
+		return fmt.Errorf("%s is a mapping of %s, not %s", s.Mapping, kind, files.Kind)
+	}
+	layout, err := g.layoutAt(s.Mapping)
+	if err != nil {
+		return err
+	}
+	o := files.Options{Desk: srv.desk, Mapper: live, Clock: clock, System: s.System, Dir: g.path(s.Folder), Layout: layout, Log: srv.parts.log,
+		Settle: time.Duration(s.Settle), Marker: s.Marker, Every: time.Duration(s.Every), Wait: time.Duration(s.Wait), Keep: time.Duration(s.Keep),
+		GB18030: s.Charset == "gb18030", MaxSize: s.MaxBytes}
+	for _, code := range s.Institutions {
+		o.Institutions = append(o.Institutions, ident.Institution(code))
+	}
+	folder, err := files.New(o)
+	if err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(o.Dir, "working", ".lock"))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return fmt.Errorf("%s 正被另一个网关使用 / is in use by another gateway", o.Dir)
+	}
+	srv.closers = append(srv.closers, func() { _ = lock.Unlock() })
+	srv.parts.log.Info("watching a folder", "system", s.System, "mapping", live.Current().Version())
+	srv.troubles = append(srv.troubles, folder.Trouble)
+	srv.beside = append(srv.beside, func(ctx context.Context) error {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		watch, stop := context.WithCancel(ctx)
+		defer stop()
+		wg.Go(func() { live.Watch(watch, clock, mapReload, srv.parts.log) })
+		return folder.Run(ctx)
+	})
+	return nil
+}
+
+// layoutAt is the layout beside a mapping; see mappingAt.
+func (s *gatewaySettings) layoutAt(where string) (files.Layout, error) {
+	if at := s.path(where); isDir(at) {
+		where = at
+	}
+	fsys, _, _, err := findDefinition(where)
+	if err != nil {
+		return files.Layout{}, err
+	}
+	return loadLayout(fsys)
+}
+
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}
