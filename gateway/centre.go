@@ -16,6 +16,7 @@ type Message struct {
 	MsgID       ident.MsgID
 	Body        []byte        // the core message, exact bytes of wire.EncodeRequest
 	Limit       catalog.Limit // class of time limit
+	Evidence    bool          // what the centre signs of its answer is wanted
 	File        bool          // the answer may be the bytes of a file instead of a message (downloads)
 	// Named says that a good answer names this message (medins_setl_id is our msgid) and that the sender compares
 	// it, so that an answer to another message can not be taken for it.
@@ -57,6 +58,7 @@ type Reply struct {
 	Reply    wire.Reply    // set when the outcome is Done, or Refused with CauseBusiness
 	File     []byte        // done, and the answer was a file; Reply then says no more than infcode 0
 	FileType string        // its media type
+	Evidence []byte        // what the centre signed of a verified answer, when the message wanted it and the line has signatures; see envelope.Evidence
 	Detail   string        // for the operator's log: status, media type, inward fault code; no body
 	Took     time.Duration // sending to last byte
 	SentFrom time.Time

@@ -56,6 +56,9 @@ type Event struct {
 	Ref   ident.MsgID // another record this one was resolved by
 	Data  []byte      // JSON, credentials cut out; sealed by the journal
 	Note  string      // for people; no personal data
+	// Evidence is what the centre signed of the answer this event came from, with the signature
+	// (envelope.Evidence), or nil. Kept only when no credential stands in it; sealed by the journal.
+	Evidence []byte
 	// Marks by which the record is to be found from now on; ignored on the way out.
 	Marks []Mark
 }

@@ -200,6 +200,7 @@ type leakRig struct {
 	sinks  []sink
 	n      int
 	hooks  atomic.Int64 // answers that were brought
+	bills  []string
 }
 
 func newLeakRig(t *testing.T) *leakRig {
@@ -376,6 +377,7 @@ func (r *leakRig) highLevel(who people.Person) {
 			r.t.Fatalf("open: %d %s", status, r.sinks[len(r.sinks)-2].text)
 		}
 		at := "/api/v1/settlements/" + s.ID
+		r.bills = append(r.bills, s.ID)
 		r.call("GET", at, nil, nil)
 		if i == 0 {
 			r.fault("2207", fault.CommitThenLose)
@@ -587,6 +589,12 @@ func (r *leakRig) commands(who people.Person) {
 	if out := run("nobody", "journal", "list", "--person", "-"); !strings.Contains(out, "0 笔") {
 		r.t.Error(out)
 	}
+	_, _, err := r.gw.journal.audit.Head(context.Background())
+	r.must(err)
+	run("", "proof", "make", r.bills[0], "--out", filepath.Join(r.dir, "data", "proof.json"))
+	run("", "proof", "make", r.bills[0], "--out", filepath.Join(r.dir, "data", "proof.html"))
+	_, out, _ := yiqiao(r.t, "", "proof", "make", r.bills[0], "--full", "--why", "test", "--config", r.dir)
+	r.keep("answer: the full form, for those who may see the patient", []byte(out))
 	run("", "journal", "fsck")
 	run("", "journal", "export", filepath.Join(r.dir, "data", "export.jsonl"))
 	run("", "uploads", "status")
@@ -632,7 +640,7 @@ func (r *leakRig) opened() (list []sink) {
 		events, err := j.Events(ctx, rec.ID)
 		r.must(err)
 		for _, e := range events {
-			list = append(list, sink{fmt.Sprintf("event %s of %s", e.Kind, rec.Infno), e.Data}, sink{"note", []byte(e.Note)})
+			list = append(list, sink{fmt.Sprintf("event %s of %s", e.Kind, rec.Infno), e.Data}, sink{"note", []byte(e.Note)}, sink{"evidence of " + string(rec.Infno), e.Evidence})
 		}
 	}
 	for query, see := range map[string]func(a, b string){

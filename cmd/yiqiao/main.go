@@ -108,7 +108,7 @@ Yiqiao stands between a hospital information system and the national medical-ins
 		versionCommand(s), doctorCommand(s), reconcileCommand(s), einvoiceCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s), acceptCommand(s),
 	)
 	root.AddCommand(mapCommand(s))
-	root.AddCommand(auditCommand(s))
+	root.AddCommand(auditCommand(s), proofCommand(s))
 	root.AddCommand(peopleCommand(s))
 	return root
 }

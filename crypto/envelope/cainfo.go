@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -182,15 +183,30 @@ func (c cainfo) Open(body []byte) ([]byte, Head, error) {
 	if err != nil {
 		return nil, Head{}, jsonFault("", err)
 	}
-	data, err := c.open(members, "input", strictjson.Request(), true)
+	data, err := c.open(members, "input", strictjson.Request(), nil, true)
 	return data, Head{}, err
 }
 
 // OpenReply is Profile.OpenReply.
 func (c cainfo) OpenReply(body []byte) ([]byte, Head, error) {
+	data, err := c.openReply(body, nil)
+	return data, Head{}, err
+}
+
+// OpenReplyEvidence is Witness.OpenReplyEvidence. Only the output is signed.
+func (c cainfo) OpenReplyEvidence(body []byte) ([]byte, Head, *Evidence, error) {
+	e := &Evidence{}
+	data, err := c.openReply(body, e)
+	if err != nil || e.Key == nil {
+		return data, Head{}, nil, err
+	}
+	return data, Head{}, e, nil
+}
+
+func (c cainfo) openReply(body []byte, keep *Evidence) ([]byte, error) {
 	members, err := strictjson.Members(body, strictjson.Reply())
 	if err != nil {
-		return nil, Head{}, jsonFault("", err)
+		return nil, jsonFault("", err)
 	}
 	encrypted, signed, output := false, false, false
 	for _, m := range members {
@@ -207,19 +223,18 @@ func (c cainfo) OpenReply(body []byte) ([]byte, Head, error) {
 	must := len(c.s.party.Verify) > 0
 	switch {
 	case encrypted:
-		data, err := c.open(members, "output", strictjson.Reply(), must)
-		return data, Head{}, err
+		return c.open(members, "output", strictjson.Reply(), keep, must)
 	case signed: // over what?
-		return nil, Head{}, fault("enctype")
+		return nil, fault("enctype")
 	case output && must:
-		return nil, Head{}, fault("unsigned")
+		return nil, fault("unsigned")
 	}
-	return body, Head{}, nil
+	return body, nil
 }
 
 // open gives the message with the member called what in the plain. Nothing is given back before
-// the signature holds; must says that there has to be one.
-func (c cainfo) open(members []strictjson.Member, what string, lim strictjson.Limits, must bool) ([]byte, error) {
+// the signature holds; must says that there has to be one. keep, when it is not nil, is filled with what was signed.
+func (c cainfo) open(members []strictjson.Member, what string, lim strictjson.Limits, keep *Evidence, must bool) ([]byte, error) {
 	out := []byte{'{'}
 	var enc, sign, encType, signType string
 	for _, m := range members {
@@ -274,8 +289,12 @@ func (c cainfo) open(members []strictjson.Member, what string, lim strictjson.Li
 			return nil, fault("signature-length")
 		}
 		copy(sig[:], raw)
-		if err := c.s.party.verify(c.s.p, c.s.uid, plain, sig, c.s.now); err != nil {
+		key, err := c.s.party.verify(c.s.p, c.s.uid, plain, sig, c.s.now)
+		if err != nil {
 			return nil, err
+		}
+		if keep != nil {
+			keep.Text, keep.Signature, keep.Key, keep.UID = bytes.Clone(plain), sig, key, c.s.uid
 		}
 	}
 	if _, err := strictjson.Decode(plain, lim); err != nil {

@@ -125,19 +125,19 @@ func (p *Party) peers(now func() time.Time) error {
 	return nil
 }
 
-// verify accepts a signature when one of the peer's keys made it within its window.
-func (p *Party) verify(with sm.Provider, uid, text []byte, sig sm.Signature, now func() time.Time) error {
+// verify accepts a signature when one of the peer's keys made it within its window, and says which.
+func (p *Party) verify(with sm.Provider, uid, text []byte, sig sm.Signature, now func() time.Time) (*sm.PublicKey, error) {
 	code := "signature"
 	for i, key := range p.Verify {
 		if with.Verify(key, uid, text, sig) != nil {
 			continue
 		}
 		if i >= len(p.Windows) || p.Windows[i] == (Window{}) || p.Windows[i].holds(now()) {
-			return nil
+			return key, nil
 		}
 		code = "key-window"
 	}
-	return fault(code)
+	return nil, fault(code)
 }
 
 // Format shows no secret, whatever the verb.

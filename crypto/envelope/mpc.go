@@ -251,17 +251,28 @@ func isNumber(s string) bool {
 func (m *mpc) Open(body []byte) ([]byte, Head, error) {
 	lim := strictjson.Request()
 	lim.Exponent = true
-	return m.open(body, lim, false)
+	return m.open(body, lim, nil, false)
 }
 
 // OpenReply is Profile.OpenReply.
 func (m *mpc) OpenReply(body []byte) ([]byte, Head, error) {
-	return m.open(body, strictjson.Reply(), true)
+	return m.open(body, strictjson.Reply(), nil, true)
+}
+
+// OpenReplyEvidence is Witness.OpenReplyEvidence.
+func (m *mpc) OpenReplyEvidence(body []byte) ([]byte, Head, *Evidence, error) {
+	e := &Evidence{Secret: true}
+	data, head, err := m.open(body, strictjson.Reply(), e, true)
+	if err != nil || e.Key == nil {
+		return data, head, nil, err
+	}
+	return data, head, e, nil
 }
 
 // open reads, decrypts, verifies, in this order because the signature covers the plain data; the
-// data is looked at by nobody before the signature holds.
-func (m *mpc) open(body []byte, lim strictjson.Limits, reply bool) ([]byte, Head, error) {
+// data is looked at by nobody before the signature holds. keep, when it is not nil, is filled with what
+// was signed.
+func (m *mpc) open(body []byte, lim strictjson.Limits, keep *Evidence, reply bool) ([]byte, Head, error) {
 	w, err := readWire(body, lim)
 	if err != nil {
 		return nil, Head{}, err
@@ -288,8 +299,12 @@ func (m *mpc) open(body []byte, lim strictjson.Limits, reply bool) ([]byte, Head
 	if err != nil {
 		return nil, Head{}, err
 	}
-	if err := m.verify(text, w.signData); err != nil {
+	sig, key, err := m.verify(text, w.signData)
+	if err != nil {
 		return nil, Head{}, err
+	}
+	if keep != nil {
+		keep.Text, keep.Signature, keep.Key, keep.UID = bytes.Clone(text[:len(text)-len(m.party.AppSecret)]), sig, key, m.uid
 	}
 	return plain, w.head, nil
 }
@@ -329,15 +344,15 @@ func incoming(plain []byte, lim strictjson.Limits) (any, error) {
 }
 
 // verify accepts signData when one of the peer's keys made it over text.
-func (m *mpc) verify(text []byte, signData string) error {
+func (m *mpc) verify(text []byte, signData string) (sig sm.Signature, key *sm.PublicKey, err error) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(signData)
 	if err != nil || strings.ContainsAny(signData, "\r\n") {
-		return fault("base64")
+		return sig, nil, fault("base64")
 	}
-	var sig sm.Signature
 	if len(raw) != len(sig) {
-		return fault("signature-length")
+		return sig, nil, fault("signature-length")
 	}
 	copy(sig[:], raw)
-	return m.party.verify(m.p, m.uid, text, sig, m.now)
+	key, err = m.party.verify(m.p, m.uid, text, sig, m.now)
+	return sig, key, err
 }

@@ -28,6 +28,9 @@ type Opening struct {
 	BodySalt []byte `json:"body_salt,omitempty"`
 	Body     []byte `json:"body,omitempty"`
 	BodyHash []byte `json:"body_hash,omitempty"`
+	// Evidence is what the centre signed of the answer, bound by its digest in Head.
+	EvidenceSalt []byte `json:"evidence_salt,omitempty"`
+	Evidence     []byte `json:"evidence,omitempty"`
 }
 
 // Seal is the last part of the line an opening belongs to, "" when it can not be one.
@@ -229,6 +232,11 @@ func (l *Log) eventPart(a *gateway.Append) part {
 	e, n := a.Event, a.Version+1
 	head := make(fields, 0, 200).add("record", string(a.ID)).add("event", strconv.Itoa(n)).add("kind", string(e.Kind)).
 		time("at", e.At).add("cause", string(e.Cause)).add("ref", string(e.Ref)).add("note", e.Note)
+	if len(e.Evidence) > 0 { // bound by its own salt, so that it can be shown or not
+		_, salt := l.salts("evidence", eventRef(string(a.ID), n))
+		d := l.o.SM3(salt[:], e.Evidence)
+		head = head.hex("evidence", d[:])
+	}
 	what := string(e.Kind)
 	if e.Cause != "" {
 		what += ":" + string(e.Cause)

@@ -24,7 +24,9 @@ type verdict struct {
 	media   string
 	detail  string
 	health  health
-	stamp   time.Time // when a verified reply says it was written
+	// evidence is what the centre signed, when it was wanted and there is a signature.
+	evidence []byte
+	stamp    time.Time // when a verified reply says it was written
 }
 
 // health is what an attempt says of the centre as a whole, for the breaker.
@@ -40,19 +42,33 @@ const (
 // infcode 0; a verified reply with another whole number is a business refusal; everything else
 // leaves the outcome unknown, also a status that looks like a refusal: what answered may stand in
 // front of a centre that was handed the message. It never panics and keeps nothing of body in
-// detail.
-func classify(p envelope.Profile, status int, header http.Header, body []byte) verdict {
+// detail. want asks for the evidence of a signature.
+func classify(p envelope.Profile, want bool, status int, header http.Header, body []byte) verdict {
 	body, v, ok := wholeObject(status, header, body)
 	if !ok {
 		return v
 	}
-	data, head, err := p.OpenReply(body)
+	data, head, evidence, err := openReply(p, want, body)
 	if err != nil {
 		return unverified(err, head)
 	}
 	v = classifyData(data, head)
-	v.stamp = replyTime(head)
+	v.stamp, v.evidence = replyTime(head), evidence
 	return v
+}
+
+// openReply is Profile.OpenReply, with what was signed where it is wanted.
+func openReply(p envelope.Profile, want bool, body []byte) (data []byte, head envelope.Head, evidence []byte, err error) {
+	w, can := p.(envelope.Witness)
+	if !want || !can {
+		data, head, err = p.OpenReply(body)
+		return data, head, nil, err
+	}
+	data, head, e, err := w.OpenReplyEvidence(body)
+	if err == nil && e != nil {
+		evidence = e.Append(make([]byte, 0, len(e.Text)+320))
+	}
+	return data, head, evidence, err
 }
 
 // wholeObject gives the JSON object of an answer that is one; otherwise v says what it is.
@@ -101,10 +117,10 @@ func classifyData(data []byte, head envelope.Head) verdict {
 // classifyFile does so for a message that may be answered with a file. Such an answer carries no
 // signature, whatever the profile: the line and the connection vouch for it, and it commits nothing. A
 // body that reads as an object is a message and must verify, whatever its media type says.
-func classifyFile(p envelope.Profile, status int, header http.Header, body []byte) verdict {
+func classifyFile(p envelope.Profile, want bool, status int, header http.Header, body []byte) verdict {
 	media := mediaType(header)
 	if status != http.StatusOK || !fileType(media) || header.Get("Content-Encoding") != "" || len(body) == 0 || startsObject(body) {
-		return classify(p, status, header, body)
+		return classify(p, want, status, header, body)
 	}
 	if len(body) > maxFile {
 		return foreign(fmt.Sprintf("a file of more than %d bytes", maxFile))

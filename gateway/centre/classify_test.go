@@ -80,7 +80,7 @@ func TestClassify(t *testing.T) {
 			if c.header != "" {
 				h.Set("Content-Encoding", c.header)
 			}
-			v := classify(stampProfile{}, c.status, h, []byte(c.body))
+			v := classify(stampProfile{}, false, c.status, h, []byte(c.body))
 			if v.outcome != c.outcome || v.cause != c.cause {
 				t.Errorf("%s/%q (%s), want %s/%q", v.outcome, v.cause, v.detail, c.outcome, c.cause)
 			}
@@ -100,7 +100,7 @@ func TestDetailHoldsNoBody(t *testing.T) {
 	for _, body := range []string{secret, `{"` + secret + `":1`, `{"Word":"` + secret + `"}`, `{"Word":"good","Data":{"infcode":0,"err_msg":"` + secret + `}}`,
 		`{"Word":"good","Data":{"infcode":-1,"err_msg":"` + secret + `"}}`} {
 		for _, status := range []int{200, 500} {
-			v := classify(stampProfile{}, status, http.Header{"Content-Type": {"text/html\n" + secret}}, []byte(body))
+			v := classify(stampProfile{}, false, status, http.Header{"Content-Type": {"text/html\n" + secret}}, []byte(body))
 			if strings.Contains(v.detail, secret) {
 				t.Errorf("detail %q holds what the peer sent", v.detail)
 			}
@@ -117,7 +117,7 @@ func FuzzClassify(f *testing.F) {
 	ps := profiles(f)
 	f.Fuzz(func(t *testing.T, status int, media string, body []byte) {
 		for _, p := range ps {
-			v := classify(p, status, http.Header{"Content-Type": {media}}, body)
+			v := classify(p, true, status, http.Header{"Content-Type": {media}}, body)
 			switch v.outcome {
 			case gateway.OutcomeDone:
 				if status != 200 || v.reply.InfCode != "0" || v.cause != gateway.CauseNone {

@@ -30,14 +30,14 @@ func TestClassifyFile(t *testing.T) {
 		"a forged message":    {200, "application/octet-stream", []byte(`{"Word":"bad","Data":{"infcode":0}}`), gateway.OutcomeUnknown, false},
 	} {
 		h := http.Header{"Content-Type": {c.media}}
-		v := classifyFile(stampProfile{}, c.status, h, c.body)
+		v := classifyFile(stampProfile{}, false, c.status, h, c.body)
 		if v.outcome != c.outcome || (v.file != nil) != c.file {
 			t.Errorf("%s: %s, file %v (%s)", name, v.outcome, v.file != nil, v.detail)
 		}
 		if c.file && (!bytes.Equal(v.file, c.body) || !v.reply.OK() || v.health != healthy) {
 			t.Errorf("%s: %+v", name, v)
 		}
-		if other := classify(stampProfile{}, c.status, h, c.body); other.outcome == gateway.OutcomeDone {
+		if other := classify(stampProfile{}, false, c.status, h, c.body); other.outcome == gateway.OutcomeDone {
 			t.Errorf("%s: an ordinary message is done by it", name)
 		}
 	}

@@ -87,7 +87,7 @@ func TestClassifySigned(t *testing.T) {
 		"truncated":                  {ok[:len(ok)-2], unknown, gateway.CauseNotInterface},
 		"a member twice":             {append(bytes.Clone(ok[:len(ok)-1]), []byte(`,"code":0}`)...), unknown, gateway.CauseNotInterface},
 	} {
-		v := classify(ours, http.StatusOK, http.Header{}, c.body)
+		v := classify(ours, true, http.StatusOK, http.Header{}, c.body)
 		if v.outcome != c.outcome || v.cause != c.cause {
 			t.Errorf("%s: %s/%q (%s), want %s/%q", name, v.outcome, v.cause, v.detail, c.outcome, c.cause)
 		}

@@ -23,7 +23,7 @@ func (c *Client) send(caller context.Context, s gateway.Sealed, data []byte, med
 	from := c.o.Clock.Now()
 	v, size := c.exchange(caller, s, data, media)
 	now := c.o.Clock.Now()
-	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail,
+	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail, Evidence: v.evidence,
 		Took: now.Sub(from), SentFrom: from}
 	c.stats.ended(reply, now)
 	c.o.Observe(s.Message.Infno, reply)
@@ -102,11 +102,11 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 	x, beside, _ := c.service(s.Message.Infno) // Seal has seen that it is one
 	switch {
 	case beside:
-		v = classifyService(c.o.Profile, x, data, resp.StatusCode, resp.Header, body)
+		v = classifyService(c.o.Profile, s.Message.Evidence, x, data, resp.StatusCode, resp.Header, body)
 	case s.Message.File:
-		v = classifyFile(c.o.Profile, resp.StatusCode, resp.Header, body)
+		v = classifyFile(c.o.Profile, s.Message.Evidence, resp.StatusCode, resp.Header, body)
 	default:
-		v = classify(c.o.Profile, resp.StatusCode, resp.Header, body)
+		v = classify(c.o.Profile, s.Message.Evidence, resp.StatusCode, resp.Header, body)
 	}
 	c.measure(resp.Header, v.stamp, sent, received)
 	return c.stale(v, received), len(body)

@@ -55,17 +55,17 @@ func memberOf(object []byte, name string) ([]byte, error) {
 // needs a verified reply of code 0 with data, the same identities in it, and the status that proves it
 // where there is one; a verified reply of another code is a business refusal. That the request was
 // answered at all proves nothing.
-func classifyService(p envelope.Profile, x gateway.ServiceExchange, sent []byte, status int, header http.Header, body []byte) verdict {
+func classifyService(p envelope.Profile, want bool, x gateway.ServiceExchange, sent []byte, status int, header http.Header, body []byte) verdict {
 	body, v, ok := wholeObject(status, header, body)
 	if !ok {
 		return v
 	}
-	data, head, err := p.OpenReply(body)
+	data, head, evidence, err := openReply(p, want, body)
 	if err != nil {
 		return unverified(err, head)
 	}
 	v = serviceVerdict(x, sent, data, head)
-	v.stamp = replyTime(head)
+	v.stamp, v.evidence = replyTime(head), evidence
 	return v
 }
 

@@ -147,7 +147,7 @@ func FuzzServiceReply(f *testing.F) {
 	f.Add([]byte(`{"code":1}`))
 	x := testService().Transactions["6202"]
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v := classifyService(ours, x, []byte(`{"payOrdId":"O1"}`), http.StatusOK, http.Header{}, body)
+		v := classifyService(ours, true, x, []byte(`{"payOrdId":"O1"}`), http.StatusOK, http.Header{}, body)
 		if v.outcome == done && !bytes.Equal(bytes.TrimSpace(body), s.Body) {
 			if _, _, err := ours.OpenReply(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))); err != nil {
 				t.Fatalf("done by %q", body)

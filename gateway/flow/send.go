@@ -108,7 +108,7 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 	_, named := namedIn(j.tx)
 	sealed, err := permit.Seal(gateway.Message{
 		Infno: j.tx.Infno, Institution: j.inst.Code, MsgID: id, Body: body, Limit: j.tx.Limit,
-		File: j.tx.Kind == catalog.Download, Named: named,
+		File: j.tx.Kind == catalog.Download, Named: named, Evidence: j.tx.Evidence || j.own && j.tx.Kind != catalog.Session,
 	})
 	if err != nil {
 		return gateway.Record{}, internalError(j.op, err)
@@ -256,6 +256,9 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 			e.Kind, e.Cause, e.Note = gateway.EventUnknown, gateway.CauseMismatch, doubt
 			return e
 		}
+		if r.Evidence != nil && len(d.opt.Catalog.Secrets(r.Reply.Output)) == 0 {
+			e.Evidence = d.keptEvidence(j, r.Evidence)
+		}
 		e.Kind, e.Cause, e.Marks = gateway.EventDone, gateway.CauseNone, d.marks(output, rec.Marks)
 	case gateway.OutcomeRefused:
 		e.Kind = gateway.EventRefused
@@ -266,6 +269,7 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 			}
 			words := catalog.ScrubText(r.Reply.ErrMsg, d.opt.Catalog.Secrets(j.input))
 			e.Data, _ = json.Marshal(refusal{InfCode: r.Reply.InfCode, ErrMsg: words})
+			e.Evidence = d.keptEvidence(j, r.Evidence)
 		}
 	default:
 		e.Kind, e.Note = gateway.EventUnknown, r.Detail
@@ -279,6 +283,20 @@ func (d *Desk) judge(j job, rec gateway.Record, r gateway.Reply) gateway.Event {
 // repeated are those credentials of a request that its answer holds.
 func repeated(answer []byte, secrets []string) []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return !bytes.Contains(answer, []byte(s)) })
+}
+
+// keptEvidence is what the centre signed as it may be kept: nothing when it repeats a credential of the
+// request.
+func (d *Desk) keptEvidence(j job, evidence []byte) []byte {
+	if evidence == nil {
+		return nil
+	}
+	for _, s := range d.opt.Catalog.Secrets(j.input) {
+		if strings.ContainsAny(s, "\"\\\n\r\t") || bytes.Contains(evidence, []byte(s)) {
+			return nil
+		}
+	}
+	return evidence
 }
 
 // shallow is an input without its rows, in which no credential stands.

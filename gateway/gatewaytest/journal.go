@@ -188,7 +188,7 @@ func (d *journalDesk) settle(id string) gateway.Entry {
 	d.write(e)
 	d.write(gateway.Entry{
 		Append: &gateway.Append{ID: r.ID, Version: 1, Event: gateway.Event{
-			Kind: gateway.EventDone, At: journalNow.Add(time.Second), Data: []byte(`{"setlinfo":{}}`), Note: "took 1 s",
+			Kind: gateway.EventDone, At: journalNow.Add(time.Second), Data: []byte(`{"setlinfo":{}}`), Note: "took 1 s", Evidence: []byte("signed by the centre"),
 		}},
 		Answer: &gateway.Answer{Key: d.key(id), Body: []byte(`{"state":"done"}`), At: journalNow.Add(time.Second)},
 	})

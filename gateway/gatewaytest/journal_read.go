@@ -233,6 +233,7 @@ func (d *journalDesk) copies() {
 	spoil(v.Request.Answer, v.Bill.Body, v.Record.Input, v.Record.Output, v.OfBill[0].Input, v.OfReq[0].Output, v.Listed[0].Input)
 	for i := range v.Events {
 		spoil(v.Events[i].Data)
+		spoil(v.Events[i].Evidence)
 		v.Events[i].Kind = "spoilt"
 	}
 	v.OfBill[0].State, v.Listed[0].State = "spoilt", "spoilt"

@@ -270,7 +270,7 @@ func (d *journalDesk) nonsense() {
 func (d *journalDesk) fold() {
 	paths := [][]gateway.Event{
 		{},
-		{{Kind: gateway.EventDone, Data: []byte(`{"a":1}`)}},
+		{{Kind: gateway.EventDone, Data: []byte(`{"a":1}`), Evidence: []byte("signed")}},
 		{{Kind: gateway.EventRefused, Cause: gateway.CauseBusiness, Data: []byte(`{"err_msg":"x"}`), Note: "refused"}},
 		{{Kind: gateway.EventUnknown, Cause: gateway.CauseTimeout, Note: "60 s"}},
 		{{Kind: gateway.EventUnknown, Cause: gateway.CauseCut}, {Kind: gateway.EventAsked, Ref: "asked-1", Data: []byte("{}")}, {Kind: gateway.EventDone, Cause: "adopted", Data: []byte("{2}")}},
@@ -310,7 +310,7 @@ func (d *journalDesk) fold() {
 				}
 				if i > 0 {
 					w := path[i-1]
-					if e.Kind != w.Kind || e.Cause != w.Cause || e.Ref != w.Ref || e.Note != w.Note || string(e.Data) != string(w.Data) {
+					if e.Kind != w.Kind || e.Cause != w.Cause || e.Ref != w.Ref || e.Note != w.Note || string(e.Data) != string(w.Data) || string(e.Evidence) != string(w.Evidence) {
 						d.Errorf("path %d: event %+v, want %+v", n, e, w)
 					}
 				}

@@ -298,6 +298,7 @@ func (w *memWrite) append(id ident.MsgID, version int, e gateway.Event, by gatew
 	}
 	was := m.record.State
 	e.Seq, e.At, e.Data = version+1, millis(e.At), clone(e.Data)
+	e.Evidence = clone(e.Evidence)
 	if err := m.record.Apply(e); err != nil {
 		return err
 	}
@@ -349,7 +350,7 @@ func (j *MemJournal) Events(ctx context.Context, id ident.MsgID) ([]gateway.Even
 	}
 	out := append([]gateway.Event(nil), m.events...)
 	for i := range out {
-		out[i].Data = clone(out[i].Data)
+		out[i].Data, out[i].Evidence = clone(out[i].Data), clone(out[i].Evidence)
 	}
 	return out, nil
 }

@@ -138,11 +138,11 @@ func (w *walking) records() error {
 		var seq int64
 		var place, at sql.NullInt64
 		var kind, cause, ref, note sql.NullString
-		var data []byte
+		var data, evidence []byte
 		if err := rows.Scan(&seq, &r.ID, &r.Institution, &r.Infno, &r.System, &r.Request, &r.Step, &r.Attempt,
 			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Digest, &r.Created, &r.Queued, &r.Born,
 			&r.Input, &r.Wire, &r.State, &r.Version, &r.Updated, &r.Cause,
-			&place, &kind, &at, &cause, &ref, &note, &data); err != nil {
+			&place, &kind, &at, &cause, &ref, &note, &data, &evidence); err != nil {
 			return err
 		}
 		if seq != now {
@@ -157,9 +157,10 @@ func (w *walking) records() error {
 		}
 		id := ident.MsgID(r.ID)
 		plain, err := w.body(eventName(id, n), data)
+		signed, err2 := w.body(evidenceName(id, n), evidence)
 		return w.see(Written{seq, gateway.Entry{Append: &gateway.Append{ID: id, Version: n - 1, Event: gateway.Event{
 			Seq: n, Kind: gateway.EventKind(kind.String), At: fromMillis(at.Int64), Cause: gateway.Cause(cause.String),
-			Ref: ident.MsgID(ref.String), Note: note.String, Data: plain}}}, err})
+			Ref: ident.MsgID(ref.String), Note: note.String, Data: plain, Evidence: signed}}}, errors.Join(err, err2)})
 	})
 }
 

@@ -142,7 +142,7 @@ func (e *exporting) requests() error {
 const sqlExportRecords = `SELECT r.seq, r.id, r.institution, r.infno, COALESCE(q.system, ''), COALESCE(q.id, ''), r.step, r.attempt,
 		COALESCE(b.id, ''), r.visit, r.operator, r.operator_name, r.operator_type, r.digest, r.created, r.queued, r.born,
 		x.input, x.wire, r.state, r.version, r.updated, r.cause,
-		e.place, e.kind, e.at, e.cause, e.ref, e.note, e.data
+		e.place, e.kind, e.at, e.cause, e.ref, e.note, e.data, e.evidence
 	FROM record r
 	LEFT JOIN request q ON q.seq = r.request
 	LEFT JOIN bill b ON b.seq = r.bill
@@ -166,11 +166,11 @@ func (e *exporting) records() error {
 		var seq int64
 		var place, at sql.NullInt64
 		var kind, cause, ref, note sql.NullString
-		var data []byte
+		var data, evidence []byte
 		if err := rows.Scan(&seq, &r.ID, &r.Institution, &r.Infno, &r.System, &r.Request, &r.Step, &r.Attempt,
 			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Digest, &r.Created, &r.Queued, &r.Born,
 			&r.Input, &r.Wire, &r.State, &r.Version, &r.Updated, &r.Cause,
-			&place, &kind, &at, &cause, &ref, &note, &data); err != nil {
+			&place, &kind, &at, &cause, &ref, &note, &data, &evidence); err != nil {
 			return err
 		}
 		if now == nil || seq != nowSeq {
@@ -180,7 +180,7 @@ func (e *exporting) records() error {
 			now, nowSeq = &r, seq
 		}
 		if place.Valid {
-			now.Events = append(now.Events, eventLine{kind.String, at.Int64, cause.String, ref.String, note.String, data})
+			now.Events = append(now.Events, eventLine{kind.String, at.Int64, cause.String, ref.String, note.String, data, evidence})
 		}
 		return nil
 	})

@@ -124,7 +124,7 @@ func (f *fsck) given(id ident.MsgID) {
 }
 
 const sqlFsckRecords = `SELECT r.seq, r.born, r.live, r.request, r.bill, q.seq, b.seq,
-		e.place, e.kind, e.at, e.cause, e.data,
+		e.place, e.kind, e.at, e.cause, e.data, e.evidence,
 		r.id, r.created, x.input, x.wire, r.state, r.version, r.updated, r.cause, r.queued
 	FROM record r
 	LEFT JOIN request q ON q.seq = r.request
@@ -139,7 +139,7 @@ type fsckRow struct {
 	request, bill, hasRequest, hasBill sql.NullInt64
 	place, at                          sql.NullInt64
 	kind, cause                        sql.NullString
-	data                               []byte
+	data, evidence                     []byte
 	stored                             sealedRecord
 }
 
@@ -151,7 +151,7 @@ func (f *fsck) records() error {
 			row := &fsckRow{}
 			s := &row.stored
 			if err := rows.Scan(&row.seq, &row.born, &row.live, &row.request, &row.bill, &row.hasRequest, &row.hasBill,
-				&row.place, &row.kind, &row.at, &row.cause, &row.data,
+				&row.place, &row.kind, &row.at, &row.cause, &row.data, &row.evidence,
 				&s.r.ID, &s.created, &s.input, &s.wire, &s.r.State, &s.r.Version, &s.updated, &s.r.Cause, &row.queued); err != nil {
 				return err
 			}
@@ -207,6 +207,9 @@ func (f *fsck) event(row *fsckRow, fold *gateway.Record) {
 	}
 	if err := f.j.opens(f.ctx, eventName(id, n), row.data); err != nil {
 		f.r.add(string(id), "event %d: %v", n, err)
+	}
+	if err := f.j.opens(f.ctx, evidenceName(id, n), row.evidence); err != nil {
+		f.r.add(string(id), "event %d: evidence: %v", n, err)
 	}
 	e := gateway.Event{Kind: gateway.EventKind(row.kind.String), At: fromMillis(row.at.Int64), Cause: gateway.Cause(row.cause.String)}
 	if err := fold.Apply(e); err != nil {

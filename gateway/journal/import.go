@@ -304,7 +304,7 @@ func (in *importing) record(r *recordLine) error {
 		if err != nil {
 			return err
 		}
-		if err := in.tx.Put(sqlEvent, key, e.Kind, e.At, e.Cause, e.Ref, e.Note, null(e.Data)); err != nil {
+		if err := in.tx.Put(sqlEvent, key, e.Kind, e.At, e.Cause, e.Ref, e.Note, null(e.Data), null(e.Evidence)); err != nil {
 			return err
 		}
 	}
@@ -321,6 +321,9 @@ func (in *importing) whole(r *recordLine, id ident.MsgID) error {
 	fold := gateway.Record{State: gateway.StatePrepared, UpdatedAt: fromMillis(r.Created)}
 	for n, e := range r.Events {
 		if err := in.j.opens(context.Background(), eventName(id, n+1), e.Data); err != nil {
+			return err
+		}
+		if err := in.j.opens(context.Background(), evidenceName(id, n+1), e.Evidence); err != nil {
 			return err
 		}
 		if err := fold.Apply(gateway.Event{Kind: gateway.EventKind(e.Kind), At: fromMillis(e.At), Cause: gateway.Cause(e.Cause)}); err != nil {

@@ -149,6 +149,8 @@ type eventLine struct {
 	Ref   string `json:"ref"`
 	Note  string `json:"note"`
 	Data  []byte `json:"data,omitempty"`
+	// Evidence is what the centre signed; exports of before it was kept have none.
+	Evidence []byte `json:"evidence,omitempty"`
 }
 
 // lineWriter writes lines and sums them up.

@@ -219,7 +219,7 @@ func (j *Journal) Events(ctx context.Context, id ident.MsgID) ([]gateway.Event, 
 	if !found {
 		return nil, fmt.Errorf("%w: record %s", gateway.ErrNotFound, id)
 	}
-	rows, err := j.db.Query(ctx, `SELECT place, kind, at, cause, ref, note, data FROM event
+	rows, err := j.db.Query(ctx, `SELECT place, kind, at, cause, ref, note, data, evidence FROM event
 		WHERE place > $1 AND place < $2 ORDER BY place`, seq*eventsPerRecord, (seq+1)*eventsPerRecord)
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (j *Journal) Events(ctx context.Context, id ident.MsgID) ([]gateway.Event, 
 	for rows.Next() && err == nil {
 		var e gateway.Event
 		var key, at int64
-		if err = rows.Scan(&key, &e.Kind, &at, &e.Cause, &e.Ref, &e.Note, &e.Data); err == nil {
+		if err = rows.Scan(&key, &e.Kind, &at, &e.Cause, &e.Ref, &e.Note, &e.Data, &e.Evidence); err == nil {
 			e.Seq, e.At = int(key-seq*eventsPerRecord), fromMillis(at)
 			out = append(out, e)
 		}
@@ -241,6 +241,9 @@ func (j *Journal) Events(ctx context.Context, id ident.MsgID) ([]gateway.Event, 
 		if out[i].Data, err = j.unseal(ctx, eventName(id, out[i].Seq), out[i].Data); errors.Is(err, gateway.ErrExpired) {
 			gone = err
 		} else if err != nil {
+			return nil, err
+		}
+		if out[i].Evidence, err = j.unseal(ctx, evidenceName(id, out[i].Seq), out[i].Evidence); err != nil && !errors.Is(err, gateway.ErrExpired) {
 			return nil, err
 		}
 	}

@@ -22,6 +22,9 @@ func billName(id string) string       { return "bill:" + id }
 func eventName(id ident.MsgID, n int) string {
 	return "event:" + strconv.Itoa(n) + ":" + string(id)
 }
+func evidenceName(id ident.MsgID, n int) string {
+	return "evidence:" + strconv.Itoa(n) + ":" + string(id)
+}
 func answerName(k gateway.RequestKey) string {
 	return "answer:" + strconv.Itoa(len(k.System)) + ":" + k.System + ":" + k.ID
 }

@@ -19,6 +19,7 @@ type sealedEntry struct {
 	input    []byte  // of Record
 	wire     []byte  // of Record
 	data     []byte  // of Append
+	evidence []byte  // of Append
 	answer   []byte  // of Answer
 	born     marking // of Record
 	found    marking // of Append
@@ -58,6 +59,9 @@ func (j *Journal) sealEntry(ctx context.Context, e gateway.Entry) (s sealedEntry
 	if a := e.Append; a != nil {
 		of.At = a.Event.At
 		if s.data, err = j.seal(ctx, of, eventName(a.ID, a.Version+1), a.Event.Data); err != nil {
+			return s, err
+		}
+		if s.evidence, err = j.seal(ctx, of, evidenceName(a.ID, a.Version+1), a.Event.Evidence); err != nil {
 			return s, err
 		}
 		if s.found, err = j.marks(ctx, of, a.Event.Marks); err != nil {
@@ -214,7 +218,7 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1, $19, $20)
 		ON CONFLICT DO NOTHING RETURNING seq`
 	sqlBody  = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
-	sqlEvent = `INSERT INTO event (place, kind, at, cause, ref, note, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	sqlEvent = `INSERT INTO event (place, kind, at, cause, ref, note, data, evidence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	sqlFold  = `SELECT seq, state, version, cause, holder, held FROM record WHERE id = $1 {lock}`
 	sqlMove  = `UPDATE record SET state = $1, version = $2, updated = $3, cause = $4, live = $5, holder = $6, held = $7
 		WHERE seq = $8 AND version = $9`
@@ -384,7 +388,7 @@ func (w *writing) record(e *sealedEntry) error {
 	if born == 0 {
 		return nil
 	}
-	return w.event(seq, 1, gateway.Event{Kind: gateway.EventSent, At: r.CreatedAt}, nil)
+	return w.event(seq, 1, gateway.Event{Kind: gateway.EventSent, At: r.CreatedAt}, nil, nil)
 }
 
 // mark notes under what a record is found; two at once, which is the usual number.
@@ -401,12 +405,12 @@ func (w *writing) mark(record int64, m marking) error {
 	return nil
 }
 
-func (w *writing) event(record int64, n int, e gateway.Event, data []byte) error {
+func (w *writing) event(record int64, n int, e gateway.Event, data, evidence []byte) error {
 	key, err := place(record, n)
 	if err != nil {
 		return err
 	}
-	return w.tx.Put(sqlEvent, key, string(e.Kind), toMillis(e.At), string(e.Cause), string(e.Ref), e.Note, null(data))
+	return w.tx.Put(sqlEvent, key, string(e.Kind), toMillis(e.At), string(e.Cause), string(e.Ref), e.Note, null(data), null(evidence))
 }
 
 func (w *writing) append(e *sealedEntry) error {
@@ -432,7 +436,7 @@ func (w *writing) append(e *sealedEntry) error {
 	if err := r.Apply(a.Event); err != nil {
 		return err
 	}
-	if err := w.event(seq, r.Version, a.Event, e.data); err != nil {
+	if err := w.event(seq, r.Version, a.Event, e.data, e.evidence); err != nil {
 		return err
 	}
 	if err := w.mark(seq, e.found); err != nil {

@@ -22,6 +22,7 @@ type columns struct {
 	Queued   *bool    `json:"queued"`
 	Deadline *string  `json:"deadline"` // as time.ParseDuration reads it
 	Signed   *bool    `json:"signed"`
+	Evidence *bool    `json:"evidence"`
 	Negative []string `json:"negative"`
 	Remedies []Remedy `json:"remedies"`
 	Asks     []rawAsk `json:"asks"`
@@ -86,6 +87,8 @@ func (c *Catalog) behave(b []byte) error {
 		}
 		if !t.Queued {
 			t.Deadline = 0
+		} else {
+			t.Evidence = false
 		}
 		if err := c.consistent(t); err != nil {
 			return fmt.Errorf("%s: %w", t.Infno, err)
@@ -142,6 +145,9 @@ func (k *columns) apply(t *Transaction) error {
 	}
 	if k.Signed != nil {
 		t.Signed = *k.Signed
+	}
+	if k.Evidence != nil {
+		t.Evidence = *k.Evidence
 	}
 	if k.Negative != nil {
 		t.Negative = k.Negative

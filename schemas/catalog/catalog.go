@@ -210,6 +210,7 @@ type Transaction struct {
 	Deadline   Span        `json:"deadline,omitempty"` // of the upload class: from accepting to sent; 0 when none is known
 	Signed     bool        `json:"signed,omitempty"`   // amounts may be negative in requests
 	Negative   []string    `json:"negative,omitempty"` // with Signed: only these members may be; empty: any
+	Evidence   bool        `json:"evidence,omitempty"` // what the centre signed of its answer is kept
 	Sources    []string    `json:"sources,omitempty"`
 	Disputes   []string    `json:"disputes,omitempty"`
 	Remarks    []string    `json:"remarks,omitempty"`

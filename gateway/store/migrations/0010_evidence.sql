@@ -1,0 +1,2 @@
+-- What the centre signed of the answer an event came from; sealed.
+ALTER TABLE event ADD COLUMN evidence {bytes};
