@@ -45,7 +45,7 @@ type acceptFlags struct {
 	listen                                string
 	only                                  []string
 	seed                                  uint64
-	json, testPlace, rehearse             bool
+	json, testPlace, rehearse, door       bool
 	wait                                  time.Duration
 }
 
@@ -55,7 +55,8 @@ func acceptRunCommand(s *streams) *cobra.Command {
 		Use:   "run",
 		Short: "执行验收 / Run an acceptance",
 		Long: `--target simulator 验收内置的模拟中心 (无需配置); --target centre 验收配置文件中的一个中心, 使用其中的地址、密钥和认证方式;
---target his 由模拟中心接收 HIS 的报文, 逐步提示下一步应办什么并评判每条报文 (有 --config 时用其中 simulator.yaml 的密钥和地址)。
+--target his 由模拟中心接收 HIS 的报文, 逐步提示下一步应办什么并评判每条报文 (有 --config 时用其中 simulator.yaml 的密钥和地址);
+--target gateway 验收本程序的网关: 前面由脚本扮演 HIS, 后面由模拟中心观察评判; --target his --door 让被测的 HIS 经网关的 REST 接口办理。
 
 验收会真实登记、结算、撤销和冲正: 只能对测试环境进行, 并用 --this-is-a-test-environment 确认。测试人员与项目写在
 --site 文件里 (yiqiao accept site 给出样例)。
@@ -66,15 +67,18 @@ func acceptRunCommand(s *streams) *cobra.Command {
   yiqiao accept run --target centre --config mysite --centre main --site test-site.yaml --this-is-a-test-environment --out report --key office.key
   yiqiao accept run --target simulator --only OP-01 --json
   yiqiao accept run --target his --listen 0.0.0.0:8190 --out report
-  yiqiao accept run --target his --rehearse`,
+  yiqiao accept run --target his --rehearse
+  yiqiao accept run --target his --door --listen 0.0.0.0:8180
+  yiqiao accept run --target gateway --profile mpc`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return acceptRun(cmd.Context(), s, f) },
 	}
-	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre 或 his / what is tried")
+	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre, his 或 gateway / what is tried")
 	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
 	c.Flags().StringVar(&f.config, "config", "", "配置文件夹 (centre: 网关配置, 不写为当前目录; his: 模拟中心配置) / configuration")
 	c.Flags().StringVar(&f.listen, "listen", "", "接收 HIS 报文的地址 (his) / where the HIS connects")
 	c.Flags().DurationVar(&f.wait, "wait", 30*time.Minute, "这么久没有报文则结束 (his) / how long to wait for a message")
+	c.Flags().BoolVar(&f.door, "door", false, "HIS 经本网关的 REST 接口办理, 一并评判 (his) / the HIS speaks to a gateway's front door")
 	c.Flags().BoolVar(&f.rehearse, "rehearse", false, "由内置脚本扮演一个正确的 HIS, 先看一遍过程 (his) / play a correct HIS")
 	c.Flags().StringVar(&f.centre, "centre", "main", "配置中的中心名 / name of the centre in it")
 	c.Flags().StringVar(&f.site, "site", "", "测试数据文件 / file of test data")
@@ -86,7 +90,7 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点 / where numbers start")
 	c.Flags().BoolVar(&f.json, "json", false, "打印 JSON / print JSON")
 	c.Flags().BoolVar(&f.testPlace, "this-is-a-test-environment", false, "确认对方是测试环境 / the target is no production")
-	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre", "his"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre", "his", "gateway"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"none", "mpc"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -119,10 +123,10 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 			return errors.New("需要 --site 测试数据文件 (yiqiao accept site 给出样例) / --site is needed")
 		}
 		o.Target, name, err = acceptCentre(p, f)
-	case "his":
+	case "his", "gateway":
 		return acceptWatched(ctx, s, f, p, cat)
 	default:
-		return fmt.Errorf("--target %q: simulator, centre, his", f.target)
+		return fmt.Errorf("--target %q: simulator, centre, his, gateway", f.target)
 	}
 	if err == nil && f.site != "" {
 		o.Site, err = readSite(f.site)
@@ -168,7 +172,14 @@ func acceptWatched(ctx context.Context, s *streams, f acceptFlags, p sm.Provider
 	if f.listen == "" && f.rehearse {
 		f.listen = "127.0.0.1:0"
 	}
-	res, err := acceptHIS(ctx, s, f, p, cat, site)
+	of := acceptHIS
+	switch {
+	case f.target == "gateway":
+		of = acceptGateway
+	case f.door:
+		of = acceptDoor
+	}
+	res, err := of(ctx, s, f, p, cat, site)
 	if err != nil {
 		return err
 	}

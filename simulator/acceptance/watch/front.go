@@ -132,6 +132,9 @@ func (w *Watcher) take(req *http.Request, body []byte) *answer {
 	}
 	r.infno, r.msgid, r.head, r.in = strings.TrimSpace(string(head.Infno)), string(head.MsgID), head, input
 	w.judging = r.infno
+	if w.o.Seen != nil {
+		w.o.Seen(r.infno, r.msgid)
+	}
 	return w.business(req, r, data, now)
 }
 
