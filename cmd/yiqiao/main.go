@@ -107,7 +107,7 @@ Yiqiao stands between a hospital information system and the national medical-ins
 		validateCommand(s), describeCommand(s), keysCommand(s), configCommand(s), journalCommand(s),
 		versionCommand(s), doctorCommand(s), reconcileCommand(s), einvoiceCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s), acceptCommand(s),
 	)
-	root.AddCommand(mapCommand(s))
+	root.AddCommand(mapCommand(s), schemaCommand(s))
 	root.AddCommand(auditCommand(s), proofCommand(s))
 	root.AddCommand(peopleCommand(s))
 	return root

@@ -139,6 +139,19 @@ func shippedNames() []string {
 // loadDefinition loads a mapping with its table of items: the file given, or items.csv, items.tsv or
 // items.xlsx in the mapping's folder.
 func loadDefinition(where, items string) (*definition, error) {
+	cat, err := catalog.Default()
+	if err != nil {
+		return nil, err
+	}
+	tables, err := codes.Default()
+	if err != nil {
+		return nil, err
+	}
+	return loadDefinitionIn(where, items, cat, tables)
+}
+
+// loadDefinitionIn holds it against other tables than the published ones.
+func loadDefinitionIn(where, items string, cat *catalog.Catalog, tables *codes.Tables) (*definition, error) {
 	fsys, folder, file, err := findDefinition(where)
 	if err != nil {
 		return nil, err
@@ -147,13 +160,7 @@ func loadDefinition(where, items string) (*definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := mapping.Options{Notations: notations()}
-	if o.Catalog, err = catalog.Default(); err != nil {
-		return nil, err
-	}
-	if o.Tables, err = codes.Default(); err != nil {
-		return nil, err
-	}
+	o := mapping.Options{Notations: notations(), Catalog: cat, Tables: tables}
 	if o.Items, err = loadItems(fsys, items); err != nil {
 		return nil, err
 	}

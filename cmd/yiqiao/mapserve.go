@@ -99,9 +99,13 @@ func (s *gatewaySettings) mappingAt(where, items string) (*mapping.Live, error) 
 	if err != nil {
 		return nil, err
 	}
+	cat, tables, err := s.tables()
+	if err != nil {
+		return nil, err
+	}
 	return mapping.NewLive(
 		func() (*mapping.Definition, error) {
-			d, err := loadDefinition(where, items)
+			d, err := loadDefinitionIn(where, items, cat, tables)
 			if err != nil {
 				return nil, err
 			}

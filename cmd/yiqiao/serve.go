@@ -146,12 +146,16 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
+	checkers, err := g.checkers(srv.parts, clock)
+	if err != nil {
+		return nil, err
+	}
 	srv.desk, err = flow.New(flow.Options{
 		Name:         name,
 		Queue:        srv.queue,
 		Journal:      crashJournal(srv.journal),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
-		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Clock: clock,
+		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Check: checkers, Clock: clock,
 		Digest: srv.journal.vault.Digest, Timing: g.timing(), Log: log, Kinds: caseKinds(),
 	})
 	if err != nil {

@@ -32,7 +32,8 @@ type gatewaySettings struct {
 	HL7          []hl7Settings             `yaml:"hl7"` // listeners of mapped HL7 messages
 	SOAP         soapSettings              `yaml:"soap"`
 	FHIR         fhirSettings              `yaml:"fhir"`
-	Files        []filesSettings           `yaml:"files"` // watched folders
+	Files        []filesSettings           `yaml:"files"`    // watched folders
+	Editions     []string                  `yaml:"editions"` // overlay files on top of the published tables: docs/schema.md
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`

@@ -82,7 +82,7 @@ func provider(name string) (sm.Provider, error) {
 
 // build makes every part that needs no disk but keys, and so finds every mistake of a configuration.
 func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, error) {
-	cat, err := catalog.Default()
+	cat, _, err := s.tables()
 	if err != nil {
 		return nil, err
 	}

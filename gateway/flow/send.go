@@ -360,7 +360,7 @@ func (d *Desk) encode(j job, id ident.MsgID, signNo string, now time.Time) ([]by
 	}
 	return wire.EncodeRequest(wire.Request{
 		Infno: j.tx.Infno, MsgID: id, MdtrtArea: j.inst.Area, InsuplcArea: j.area,
-		Receiver: j.inst.Receiver, DevNo: j.inst.DevNo, DevSafeInfo: j.inst.DevSafe, Version: j.inst.Version,
+		Receiver: j.inst.Receiver, DevNo: j.inst.DevNo, DevSafeInfo: j.inst.DevSafe, Version: d.checkers[j.inst.Region].Version(j.tx.Infno, j.input, j.inst.Version),
 		OperatorType: j.operator.Type, Operator: j.operator.ID, OperatorName: j.operator.Name,
 		Time: now.In(gateway.China).Format(time.DateTime), Institution: j.inst.Code,
 		InstitutionNm: j.inst.Name, SignNo: signNo, Input: text,

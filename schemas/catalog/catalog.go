@@ -215,6 +215,7 @@ type Transaction struct {
 	Disputes   []string    `json:"disputes,omitempty"`
 	Remarks    []string    `json:"remarks,omitempty"`
 	Extensions []Extension `json:"extensions,omitempty"`
+	Overlays   []string    `json:"overlays,omitempty"` // editions that changed the published table, in the order they were laid on
 }
 
 // Described reports whether any field of the transaction is evidenced.

@@ -24,6 +24,15 @@ func Default() (*Catalog, error) {
 	return Load(spec.FS, b)
 }
 
+// With reads other tables of the same form, an edition for a region say, with our own columns.
+func With(tables fs.FS) (*Catalog, error) {
+	b, err := behaviourFS.ReadFile("behaviour.json")
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	return Load(tables, b)
+}
+
 // Load reads transactions/*.json of tables, and the columns of behaviour (see README.md). Unknown
 // keys and references to what does not exist are errors.
 func Load(tables fs.FS, behaviour []byte) (*Catalog, error) {
@@ -75,6 +84,7 @@ type rawTransaction struct {
 	Disputes     []string       `json:"disputes"`
 	Remarks      []string       `json:"remarks"`
 	Stats        any            `json:"stats"`
+	Overlays     []string       `json:"overlays"`
 }
 
 type rawNode struct {
@@ -117,7 +127,7 @@ func parse(b []byte) (*Transaction, error) {
 	t := &Transaction{
 		Infno: r.Infno, Name: r.Name, Group: r.Group, Kind: r.Kind, Scope: r.Scope,
 		Confidence: r.Confidence, Undo: r.Compensation, Reversible: r.Reversible,
-		Sources: r.Sources, Disputes: r.Disputes, Remarks: r.Remarks,
+		Sources: r.Sources, Disputes: r.Disputes, Remarks: r.Remarks, Overlays: r.Overlays,
 	}
 	switch t.Kind {
 	case Query, Write, Settle, Reverse, Upload, Download, Session:

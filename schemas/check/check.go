@@ -42,6 +42,12 @@ type Options struct {
 	Codes map[string][]string
 	// FundIncludesAccount: fund_pay_sumamt already contains acct_pay (identity E).
 	FundIncludesAccount bool
+	// Tables are the dictionaries; nil: the published ones.
+	Tables *codes.Tables
+	// Later are the editions that follow the catalogue given to New, oldest first. Today says which day it
+	// is, yyyy-MM-dd; it is needed with Later.
+	Later []Edition
+	Today func() string
 }
 
 // Checker is immutable after New and safe for concurrent use.
@@ -54,6 +60,8 @@ type Checker struct {
 	requests   map[ident.Infno]*side
 	replies    map[ident.Infno]*side
 	identities *identities
+	later      []later
+	today      func() string
 }
 
 // New prepares a checker; schemas are compiled when first needed. Options that name a transaction,
@@ -62,9 +70,11 @@ func New(c *catalog.Catalog, o Options) (*Checker, error) {
 	if c == nil {
 		return nil, errors.New("check: no catalogue")
 	}
-	tables, err := codes.Default()
-	if err != nil {
-		return nil, err
+	tables, err := o.Tables, error(nil)
+	if tables == nil {
+		if tables, err = codes.Default(); err != nil {
+			return nil, err
+		}
 	}
 	ids, err := loadIdentities(identityText)
 	if err != nil {
@@ -113,13 +123,15 @@ func New(c *catalog.Catalog, o Options) (*Checker, error) {
 			set[v] = true
 		}
 	}
-	return ch, nil
+	return ch, ch.follow(o)
 }
 
 // Request checks a decoded input object against the table of infno. A transaction that is unknown
 // or not described gives exactly one finding (infno-unknown, infno-not-described). The findings
 // are in document order, members in the order of the table, at most 100. input is not changed.
+// Where there are editions the one of the business day is taken (Edition).
 func (c *Checker) Request(n ident.Infno, input any) []Finding {
+	c = c.on(n, input)
 	t, f := c.lookup(n, "/input")
 	if f != nil {
 		return f
@@ -137,6 +149,7 @@ func (c *Checker) Request(n ident.Infno, input any) []Finding {
 // Reply checks a decoded output object loosely, with amounts (see Amounts) included. A reply
 // without output, or of a transaction that is not described, has no findings.
 func (c *Checker) Reply(n ident.Infno, output any) []Finding {
+	c = c.on(n, output)
 	t, f := c.lookup(n, "/output")
 	if t == nil {
 		return f

@@ -50,7 +50,7 @@ func (s *side) ready(c *Checker, t *catalog.Transaction, d catalog.Direction) er
 			file = replyFile(t.Infno)
 		}
 		text, err := schemaFS.ReadFile("schema/" + file)
-		if err != nil { // a table of the operator's own
+		if err != nil || len(t.Overlays) > 0 { // a table of the operator's own, or one that an edition changed
 			text = shape.Request(c.catalog, t)
 			if d == catalog.Output {
 				text = shape.Reply(c.catalog, t)
