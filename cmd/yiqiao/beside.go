@@ -27,6 +27,7 @@ func (srv *server) besides(g *gatewaySettings, clock gateway.Clock) error {
 		return err
 	}
 	add(book.Run)
+	srv.book = book
 	courier, err := g.courier(srv, clock)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/invoice"
+	"yiqiao/gateway/review"
 	"yiqiao/schemas/ident"
 )
 
@@ -82,6 +83,7 @@ type server struct {
 	journal  opened
 	queue    gateway.Queue
 	desk     *flow.Desk
+	book     *review.Book
 	invoices *invoice.Office
 	beside   []func(context.Context) error // what runs beside the desk; see besides
 	troubles []func() string               // what they say fails, "" when nothing does
@@ -185,6 +187,11 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err = srv.watched(g); err != nil {
 		return nil, err
 	}
+	register, err := g.register(srv.journal, srv.parts.provider, clock)
+	if err != nil {
+		return nil, err
+	}
+	o.Reviews, o.People = review.Desk{Book: srv.book}, prover{g, register}
 	h, err := srv.mounted(o)
 	if err != nil {
 		return nil, err

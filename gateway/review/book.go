@@ -118,7 +118,7 @@ func (b *Book) Show(ctx context.Context, no int) (Proposal, error) {
 	if p == nil {
 		return Proposal{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Detail: fmt.Sprint(no)}
 	}
-	return p.at(b.o.Clock.Now()), nil
+	return asAt(p, b.o.Clock.Now()), nil
 }
 
 // List gives the proposals in the given states, all without any, in the order they were made.
@@ -131,7 +131,7 @@ func (b *Book) List(ctx context.Context, states ...State) ([]Proposal, error) {
 	now := b.o.Clock.Now()
 	list := []Proposal{}
 	for _, p := range b.items {
-		if c := p.at(now); len(states) == 0 || slices.Contains(states, c.State) {
+		if c := asAt(p, now); len(states) == 0 || slices.Contains(states, c.State) {
 			list = append(list, c)
 		}
 	}
@@ -167,7 +167,7 @@ func (b *Book) Waiting(ctx context.Context) ([]Waiting, error) {
 		}
 		w := Waiting{Record: rec, Choices: choices}
 		b.mu.Lock()
-		if p := b.items[b.open[Subject{Kind: KindRecord, ID: string(rec.ID)}.key()]]; p != nil && !p.expired(now) {
+		if p := b.items[b.open[subjectKey(Subject{Kind: KindRecord, ID: string(rec.ID)})]]; p != nil && !expired(p, now) {
 			w.Open = p.No
 		}
 		b.mu.Unlock()
@@ -210,7 +210,7 @@ func (b *Book) said(s Suggestion) bool { return b.of(s) != 0 }
 // of is the proposal or suggestion that makes a suggestion needless, or 0; mu is held.
 func (b *Book) of(s Suggestion) int {
 	for no, p := range b.items {
-		if p.Subject.key() == s.Subject.key() && (p.State == Suggested || p.State == Taken || p.Decision.Do == s.Decision.Do) {
+		if subjectKey(p.Subject) == subjectKey(s.Subject) && (p.State == Suggested || p.State == Taken || p.Decision.Do == s.Decision.Do) {
 			return no
 		}
 	}

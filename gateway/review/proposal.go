@@ -8,9 +8,16 @@ import (
 	"yiqiao/schemas/ident"
 )
 
-// State of a proposal.
-type State string
+// Types of the book, as adapters see them.
+type (
+	State    = gateway.ReviewState
+	Subject  = gateway.ReviewSubject
+	Mark     = gateway.ReviewMark
+	Proposal = gateway.Review
+	Step     = gateway.ReviewStep
+)
 
+// States of a proposal.
 const (
 	Suggested State = "suggested" // by a program: a person has to take it up
 	Taken     State = "taken"     // a suggestion that a proposal was made from
@@ -28,68 +35,24 @@ const (
 	KindDifference = "difference" // ID names a difference of a reconciliation; carried out by people, noted here
 )
 
-// Subject is what is decided about.
-type Subject struct {
-	Kind        string            `json:"kind"`
-	ID          string            `json:"id"`
-	Institution ident.Institution `json:"institution,omitempty"`
-	Infno       ident.Infno       `json:"infno,omitempty"`
-	Bill        string            `json:"bill,omitempty"`
-	Title       string            `json:"title,omitempty"`  // of a difference: what differs
-	Amount      string            `json:"amount,omitempty"` // and by how much
-}
+func subjectKey(s Subject) string { return s.Kind + ":" + s.ID }
 
-func (s Subject) key() string { return s.Kind + ":" + s.ID }
+func ref(p *Proposal) string { return strconv.Itoa(p.No) }
 
-// Mark is who did something, and when.
-type Mark struct {
-	By  gateway.Person `json:"by"`
-	At  time.Time      `json:"at"`
-	Why string         `json:"why,omitempty"`
-}
-
-// Proposal is one proposal or suggestion as it stands.
-type Proposal struct {
-	No       int                  `json:"no"`
-	State    State                `json:"state"`
-	Subject  Subject              `json:"subject"`
-	Decision gateway.HandDecision `json:"decision"`
-	Proposed Mark                 `json:"proposed"`
-	Expires  time.Time            `json:"expires,omitzero"`
-	From     int                  `json:"from,omitempty"` // the suggestion it was made from
-	To       int                  `json:"to,omitempty"`   // of a suggestion: the proposal made from it
-	Decided  *Mark                `json:"decided,omitempty"`
-	Ended    time.Time            `json:"ended,omitzero"`
-	Outcome  string               `json:"outcome,omitempty"`
-	Try      ident.MsgID          `json:"try,omitempty"` // the message that took the record back
-	History  []Step               `json:"history"`
-}
-
-// Step is one entry of the book about a proposal.
-type Step struct {
-	Entry int            `json:"entry"`
-	Do    string         `json:"do"`
-	By    gateway.Person `json:"by"`
-	At    time.Time      `json:"at"`
-	Words string         `json:"words,omitempty"`
-}
-
-func (p *Proposal) ref() string { return strconv.Itoa(p.No) }
-
-func (p *Proposal) expired(now time.Time) bool {
+func expired(p *Proposal, now time.Time) bool {
 	return p.State == Proposed && !p.Expires.IsZero() && !now.Before(p.Expires)
 }
 
 // over reports whether the same may be proposed anew: nothing came of it.
-func (p *Proposal) over(now time.Time) bool {
-	return p == nil || p.expired(now) || p.State == Expired || p.State == Rejected || p.State == Failed
+func over(p *Proposal, now time.Time) bool {
+	return p == nil || expired(p, now) || p.State == Expired || p.State == Rejected || p.State == Failed
 }
 
-// at is a copy as it stands at a time.
-func (p *Proposal) at(now time.Time) Proposal {
+// asAt is a copy as it stands at a time.
+func asAt(p *Proposal, now time.Time) Proposal {
 	c := *p
 	c.History = append([]Step(nil), p.History...)
-	if p.expired(now) {
+	if expired(p, now) {
 		c.State = Expired
 	}
 	return c
@@ -140,8 +103,8 @@ func (b *Book) fold(n int, e event) {
 	mark := Mark{By: e.By, At: e.At, Why: e.Why}
 	end := func(s State) {
 		p.State, p.Ended, p.Outcome, p.Try = s, e.At, e.Outcome, e.Try
-		if b.open[p.Subject.key()] == p.No {
-			delete(b.open, p.Subject.key())
+		if b.open[subjectKey(p.Subject)] == p.No {
+			delete(b.open, subjectKey(p.Subject))
 		}
 	}
 	switch {
@@ -174,10 +137,10 @@ func (b *Book) foldNew(n int, e event, step Step) {
 		return
 	}
 	p.State, p.Expires = Proposed, e.Expires
-	if old := b.items[b.open[p.Subject.key()]]; old != nil { // it had expired
+	if old := b.items[b.open[subjectKey(p.Subject)]]; old != nil { // it had expired
 		old.State = Expired
 	}
-	b.open[p.Subject.key()] = n
+	b.open[subjectKey(p.Subject)] = n
 	if s := b.items[e.From]; s != nil && (s.State == Suggested || s.State == Taken) {
 		s.State, s.To = Taken, n
 	}

@@ -118,7 +118,7 @@ func (b *Book) Propose(ctx context.Context, by gateway.Person, d Draft) (Proposa
 		if err != nil {
 			return event{}, err
 		}
-		if p := b.items[b.open[s.key()]]; p != nil && !p.expired(b.o.Clock.Now()) {
+		if p := b.items[b.open[subjectKey(s)]]; p != nil && !expired(p, b.o.Clock.Now()) {
 			return event{}, taken(p)
 		}
 		e := event{Do: doPropose, No: n, At: b.o.Clock.Now(), By: by, Subject: &s, Decision: &dec, Why: d.Why, From: d.From}
@@ -137,7 +137,7 @@ func (b *Book) subject(d Draft) (Subject, gateway.HandDecision, error) {
 	case s == nil:
 		return Subject{}, d.Decision, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Path: "/from"}
 	case s.State == Taken:
-		if to := b.items[s.To]; !to.over(b.o.Clock.Now()) {
+		if to := b.items[s.To]; !over(to, b.o.Clock.Now()) {
 			return Subject{}, d.Decision, taken(to)
 		}
 	case s.State != Suggested:
@@ -207,7 +207,7 @@ func (b *Book) Approve(ctx context.Context, by gateway.Person, no int, why strin
 			return p, err
 		}
 		if same(p.Proposed.By, by) {
-			return p, &gateway.Error{Code: gateway.CodeSecondPerson, Op: op, Ref: p.ref()}
+			return p, &gateway.Error{Code: gateway.CodeSecondPerson, Op: op, Ref: ref(&p)}
 		}
 		e := event{Do: doApprove, No: no, At: b.o.Clock.Now(), By: by, Why: why}
 		err = b.carryOut(ctx, p, e, n)
@@ -296,12 +296,12 @@ func (b *Book) undecided(ctx context.Context, by gateway.Person, no int) (Propos
 		return Proposal{}, 0, err
 	}
 	now := b.o.Clock.Now()
-	c := p.at(now)
+	c := asAt(p, now)
 	switch {
 	case c.State == Suggested:
-		return c, 0, &gateway.Error{Code: gateway.CodeState, Op: op, Ref: c.ref(), Detail: "a suggestion is proposed by a person first"}
+		return c, 0, &gateway.Error{Code: gateway.CodeState, Op: op, Ref: ref(&c), Detail: "a suggestion is proposed by a person first"}
 	case c.State == Expired:
-		return c, 0, &gateway.Error{Code: gateway.CodeState, Op: op, Ref: c.ref(), Detail: "expired; propose it anew"}
+		return c, 0, &gateway.Error{Code: gateway.CodeState, Op: op, Ref: ref(&c), Detail: "expired; propose it anew"}
 	case p.Decided != nil && same(p.Decided.By, by):
 		return c, 0, nil
 	case c.State != Proposed:
@@ -320,7 +320,7 @@ func taken(p *Proposal) error {
 	if name == "" {
 		name = m.By.ID
 	}
-	return &gateway.Error{Code: gateway.CodeReviewTaken, Op: op, Ref: p.ref(),
+	return &gateway.Error{Code: gateway.CodeReviewTaken, Op: op, Ref: ref(p),
 		Detail: fmt.Sprintf("%d: %s, %s, %s", p.No, p.State, name, m.At.In(gateway.China).Format(time.DateTime))}
 }
 

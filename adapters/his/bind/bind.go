@@ -49,7 +49,7 @@ type Binder[T any] struct{ top *shape }
 
 // shape is what is known of one Go type.
 type shape struct {
-	kind   reflect.Kind // String, Bool, Struct, Slice, Map, Interface, Pointer
+	kind   reflect.Kind // String, Bool, Int, Struct, Slice, Map, Interface, Pointer
 	elem   *shape       // of Slice and Pointer
 	fields []field      // of Struct
 	known  map[string]bool
@@ -94,7 +94,7 @@ func plan(t reflect.Type, r Rules, used map[string]bool, above []reflect.Type) (
 	above = append(above, t)
 	s := &shape{kind: t.Kind()}
 	switch {
-	case t.Kind() == reflect.String, t.Kind() == reflect.Bool:
+	case t.Kind() == reflect.String, t.Kind() == reflect.Bool, t.Kind() == reflect.Int:
 	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
 	case t == reflect.TypeFor[map[string]any]():
 	case t.Kind() == reflect.Slice, t.Kind() == reflect.Pointer:
@@ -180,6 +180,14 @@ func (r *reader) read(dst reflect.Value, s *shape, f field, v any, path string) 
 			return
 		}
 		r.add(wrongType(path, "true 或 false", "true or false"))
+	case reflect.Int:
+		n, ok := v.(json.Number)
+		i, err := strconv.ParseInt(n.String(), 10, 32)
+		if !ok || err != nil {
+			r.add(wrongType(path, "整数", "an integer"))
+			return
+		}
+		dst.SetInt(i)
 	case reflect.Interface:
 		if v != nil {
 			dst.Set(reflect.ValueOf(v))

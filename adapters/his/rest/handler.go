@@ -25,6 +25,7 @@ type Handler struct {
 	stay     wardBinders
 	invoice  invoiceBinders
 	cases    caseBinders
+	review   reviewBinders
 }
 
 // Rules of the desk's structs that their tags do not say.
@@ -81,6 +82,11 @@ func New(o Options) (*Handler, error) {
 	api.POST("/filings", h.guarded(h.postFiling))
 	api.POST("/filings/:id/withdraw", h.guarded(h.postWithdraw))
 	api.GET("/filings/:id", h.guarded(h.getFiling))
+	api.GET("/reviews", h.guarded(h.getReviews))
+	api.POST("/reviews", h.guarded(h.postReview))
+	api.GET("/reviews/:id", h.guarded(h.getReview))
+	api.POST("/reviews/:id/approve", h.guarded(h.postReviewApprove))
+	api.POST("/reviews/:id/reject", h.guarded(h.postReviewReject))
 	api.GET("/settlements/:id/einvoices", h.guarded(h.getSettlementInvoices))
 	api.POST("/einvoices", h.guarded(h.postInvoice))
 	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
@@ -121,6 +127,9 @@ func (h *Handler) bindings() (err error) {
 		return err
 	}
 	if h.cases, err = newCaseBinders(); err != nil {
+		return err
+	}
+	if h.review, err = newReviewBinders(); err != nil {
 		return err
 	}
 	h.invoice, err = newInvoiceBinders()

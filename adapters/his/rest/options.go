@@ -29,6 +29,9 @@ type Options struct {
 	Log     *slog.Logger // default: nowhere
 	Version string       // of the program, for the index
 
+	Reviews gateway.Reviews // what people decide; nil: not offered
+	People  gateway.Prover  // who they are; needed with Reviews
+
 	MaxBody       int64 // longest body in bytes; default 8 MiB
 	MaxConcurrent int   // POSTs being worked on at once, and as many GETs; default 512
 

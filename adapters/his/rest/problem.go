@@ -165,7 +165,7 @@ func rule(r string) check.Finding {
 // Details of faults on our side name addresses and files, and are for the log.
 func shown(c gateway.Code) bool {
 	switch c {
-	case gateway.CodeInfnoNotDescribed, gateway.CodeNotSupported:
+	case gateway.CodeInfnoNotDescribed, gateway.CodeNotSupported, gateway.CodeReviewTaken, gateway.CodeSecondPerson:
 		return true
 	}
 	w := gateway.Codes[c]
