@@ -178,6 +178,13 @@ func (d *Desk) eachUpload(ctx context.Context, q gateway.Query, see func(gateway
 	}
 }
 
+// deliverOne reads a record and delivers it.
+func (d *Desk) deliverOne(ctx context.Context, id ident.MsgID) {
+	if rec, err := d.opt.Journal.Record(ctx, id); err == nil { // otherwise a later round will
+		d.deliver(ctx, rec)
+	}
+}
+
 // dispatch is what happens without a queue: in each round of Run, what is due among the queued
 // uploads is sent, of each visit only the oldest, of different visits as many at once as there are
 // places.
@@ -188,7 +195,7 @@ func (d *Desk) dispatch(ctx context.Context) error {
 	now := d.opt.Clock.Now()
 	return d.eachHead(ctx, func(rec gateway.Record) error {
 		if !now.Before(d.uploadDue(rec)) {
-			d.start(ctx, rec.ID, func(ctx context.Context, id ident.MsgID) { d.deliver(ctx, id) })
+			d.start(ctx, rec.ID, d.deliverOne)
 		}
 		return nil
 	})

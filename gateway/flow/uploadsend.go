@@ -68,7 +68,7 @@ func (d *Desk) handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
 		if !d.busy.claim(head.ID) {
 			return d.again(ref, d.timing.UploadRetry)
 		}
-		after, next := d.deliver(ctx, head.ID)
+		after, next := d.deliver(ctx, head)
 		d.busy.free(head.ID)
 		if after.ID == ref.ID {
 			v.Dead = dead(after)
@@ -110,7 +110,7 @@ func dead(rec gateway.Record) string {
 	return ""
 }
 
-// headOf is the oldest unfinished record of a reference's lane: its own record when it has none.
+// headOf is the oldest unfinished record of a reference's lane, whole: its own record when it has none.
 func (d *Desk) headOf(ctx context.Context, ref gateway.Ref) (gateway.Record, bool, error) {
 	inst, visit, ok := strings.Cut(ref.Lane, "/")
 	if !ok {
@@ -121,7 +121,7 @@ func (d *Desk) headOf(ctx context.Context, ref gateway.Ref) (gateway.Record, boo
 		return rec, err == nil && !rec.State.Final(), err
 	}
 	list, err := d.opt.Journal.List(ctx, gateway.Query{
-		Institution: ident.Institution(inst), Visit: visit, Queued: true, States: unfinished(), Brief: true, Limit: 1,
+		Institution: ident.Institution(inst), Visit: visit, Queued: true, States: unfinished(), Limit: 1,
 	})
 	if err != nil || len(list) == 0 {
 		return gateway.Record{}, false, err
@@ -155,8 +155,11 @@ func pause(first, most time.Duration, tries int, id ident.MsgID) time.Duration {
 
 // deliver sends a queued record once. It returns the record as it stands then and, when it is not
 // finished, the time to look at it again; a zero time means that nothing of it is left to do, or
-// that the journal has to be asked anew. The caller has claimed the record.
-func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record, again time.Time) {
+// that the journal has to be asked anew. The caller has claimed the record, and read it whole before
+// or after that: one that has moved on since is left alone, for its version says so when it is written to.
+func (d *Desk) deliver(ctx context.Context, whole gateway.Record) (rec gateway.Record, again time.Time) {
+	rec = whole
+	id := rec.ID
 	wait := func(p time.Duration) (gateway.Record, time.Time) { return rec, d.opt.Clock.Now().Add(p) }
 	defer func() {
 		if p := recover(); p != nil {
@@ -164,11 +167,7 @@ func (d *Desk) deliver(ctx context.Context, id ident.MsgID) (rec gateway.Record,
 			rec, again = d.faulty(ctx, id)
 		}
 	}()
-	rec, err := d.opt.Journal.Record(ctx, id)
-	switch {
-	case err != nil:
-		return wait(d.timing.UploadRetry)
-	case rec.State != gateway.StatePrepared && rec.State != gateway.StateUnknown:
+	if rec.State != gateway.StatePrepared && rec.State != gateway.StateUnknown {
 		return rec, time.Time{}
 	}
 	tx, ok := d.opt.Catalog.Lookup(rec.Infno)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -80,5 +81,50 @@ func benchWriteSettlement(b *testing.B, kind string, options func(b *testing.B) 
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkWriteUpload is the acceptance of one upload: its id, its request and its record with the
+// bytes that will be sent.
+func BenchmarkWriteUpload(b *testing.B) {
+	j := openAt(b, store.Options{Path: filepath.Join(b.TempDir(), "j.db")})
+	const callers = 128
+	before := j.db.Stats()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	body := bytes.Repeat([]byte("w"), 700)
+	b.ResetTimer()
+	for range callers {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				now := time.Now()
+				id, err := j.NextMsgID(bg, testInst, now)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				key := gateway.RequestKey{System: "his", ID: fmt.Sprint("r", n)}
+				visit := fmt.Sprintf("%032x", n%1000)
+				e := gateway.Entry{
+					Request: &gateway.Request{Key: key, Digest: [32]byte{1}, Op: "upload", Institution: testInst, Ref: string(id), CreatedAt: now},
+					Record: &gateway.Record{ID: id, Institution: testInst, Infno: "4402", Request: key, Step: "4402", Attempt: 1, Visit: visit,
+						Operator: gateway.Operator{ID: "op", Name: "员", Type: "1"}, CreatedAt: now, Input: body[:300], Wire: body,
+						Marks: []gateway.Mark{{Kind: gateway.MarkVisit, Number: visit}, {Kind: gateway.MarkVisit, Number: fmt.Sprint("s", n)}},
+						State: gateway.StatePrepared},
+				}
+				if _, err := j.Write(bg, e); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	s := j.db.Stats()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "uploads/s")
+	b.ReportMetric(float64(s.Operations-before.Operations)/float64(max(s.Commits-before.Commits, 1)), "ops/commit")
+	if err := j.Close(); err != nil {
+		b.Error(err)
 	}
 }

@@ -168,7 +168,7 @@ const (
 	sqlPutCounter = `INSERT INTO msgid_counter (institution, second, seq) VALUES ($1, $2, $3)`
 	sqlPutRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
 			operator, operator_name, operator_type, digest, created, queued, born, state, version, updated, cause, live)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING seq`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 )
 
 func (in *importing) line(l line) error {
@@ -229,7 +229,7 @@ func (in *importing) adopt() error {
 	}
 	for _, r := range in.keys {
 		var number int64
-		if err := in.insert(sqlPutKey, []any{r.ID, r.Purpose, string(r.Institution), string(r.Class), r.Day, r.Wrapper,
+		if _, err := in.tx.Insert(sqlPutKey, []any{r.ID, r.Purpose, string(r.Institution), string(r.Class), r.Day, r.Wrapper,
 			null(r.Wrapped), r.Created, r.Destroyed}, &number); err != nil {
 			return err
 		}
@@ -255,7 +255,7 @@ func (in *importing) mark(m *markLine) error {
 }
 
 func (in *importing) insert(query string, args []any, seq *int64) error {
-	fresh, err := in.tx.Insert(query, args, seq)
+	fresh, err := in.tx.Add(query, args, seq)
 	if err == nil && !fresh {
 		err = gateway.ErrExists
 	}

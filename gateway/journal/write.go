@@ -207,16 +207,16 @@ const (
 	sqlKnown = `SELECT digest, op, institution, ref, created, answer, answered, told FROM request
 		WHERE system = $1 AND id = $2`
 	sqlRequest = `INSERT INTO request (system, id, digest, op, institution, ref, created, answer, answered, told)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING seq`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`
 	sqlRequestSeq = `SELECT seq FROM request WHERE system = $1 AND id = $2`
 	sqlBill       = `INSERT INTO bill (id, institution, system, created, body)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING seq`
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
 	sqlBillSeq = `SELECT seq FROM bill WHERE id = $1`
 	sqlRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
 			operator, operator_name, operator_type, digest, created, queued, born,
 			state, version, updated, cause, live, holder, held)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1, $19, $20)
-		ON CONFLICT DO NOTHING RETURNING seq`
+		ON CONFLICT DO NOTHING`
 	sqlBody  = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
 	sqlEvent = `INSERT INTO event (place, kind, at, cause, ref, note, data, evidence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	sqlFold  = `SELECT seq, state, version, cause, holder, held FROM record WHERE id = $1 {lock}`
@@ -261,7 +261,7 @@ func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
 		} else if r.Told {
 			told = max(answered, 1)
 		}
-		fresh, err := w.tx.Insert(sqlRequest, []any{r.Key.System, r.Key.ID, r.Digest[:], r.Op,
+		fresh, err := w.tx.Add(sqlRequest, []any{r.Key.System, r.Key.ID, r.Digest[:], r.Op,
 			string(r.Institution), r.Ref, toMillis(r.CreatedAt), null(e.answered), answered, told}, &seq)
 		if err != nil {
 			return nil, err
@@ -274,7 +274,7 @@ func (w *writing) entry(e *sealedEntry) (*requestRow, error) {
 	}
 	if b := e.Bill; b != nil {
 		var seq int64
-		fresh, err := w.tx.Insert(sqlBill, []any{b.ID, string(b.Institution), b.System, toMillis(b.CreatedAt), null(e.body)}, &seq)
+		fresh, err := w.tx.Add(sqlBill, []any{b.ID, string(b.Institution), b.System, toMillis(b.CreatedAt), null(e.body)}, &seq)
 		if err != nil {
 			return nil, err
 		}
@@ -365,7 +365,7 @@ func (w *writing) record(e *sealedEntry) error {
 		holder, held = sentBy(e.Holder)
 	}
 	var seq int64
-	fresh, err := w.tx.Insert(sqlRecord, []any{
+	fresh, err := w.tx.Add(sqlRecord, []any{
 		string(r.ID), string(r.Institution), string(r.Infno), request, r.Step, int64(r.Attempt), bill, r.Visit,
 		r.Operator.ID, r.Operator.Name, r.Operator.Type, r.WireDigest[:], created, queued, born,
 		string(r.State), born, created, holder, held,

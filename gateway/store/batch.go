@@ -22,11 +22,14 @@ const (
 
 	// When so many operations came within so short a time, and not one by one, the next batch waits a
 	// little for company: under load a commit, which costs a flush, then serves several times as
-	// many callers. A lone caller never waits.
+	// many callers. It waits until as many are there as there were at once lately, and no longer than
+	// a commit took lately, for a wait that saves a flush may cost one. A lone caller never waits.
 	crowd       = 16
 	crowdWithin = 50 * time.Millisecond
-	gather      = 4 * time.Millisecond
-	enough      = 64 // a batch of that many does not wait
+	gatherLeast = time.Millisecond
+	gatherMost  = 4 * time.Millisecond
+	gatherStep  = 500 * time.Microsecond
+	remembered  = 8 // batches
 )
 
 // Do runs fn inside a transaction and returns when it is durable, or did not happen.
@@ -109,11 +112,44 @@ type line struct {
 	came   [crowd]time.Time // the last arrivals, a ring
 	count  int              // arrivals in all
 	last   int              // operations in the batch before
+	taken  int              // operations that lanes are working on
+	crowds [remembered]int  // how many there were at once when the last batches were taken, a ring
+	took   time.Duration    // what a commit takes, the last ones counting most
 }
 
 // busy reports whether a crowd has been coming lately. mu is held.
 func (l *line) busy(now time.Time) bool {
 	return l.count >= crowd && max(len(l.queue), l.last) > 1 && now.Sub(l.came[l.count%crowd]) < crowdWithin
+}
+
+// lacks reports whether company is still to be waited for by a batch that has waited so long. mu is held.
+func (l *line) lacks(waited time.Duration) bool {
+	n := len(l.queue)
+	if n == 0 || n >= maxBatch || l.closed || waited >= min(max(l.took, gatherLeast), gatherMost) || !l.busy(time.Now()) {
+		return false
+	}
+	return n < min(slices.Max(l.crowds[:])-l.taken, maxBatch)
+}
+
+// note takes in that a batch is taken. mu is held.
+func (l *line) note(n int) {
+	copy(l.crowds[1:], l.crowds[:])
+	l.taken += n
+	l.crowds[0] = l.taken + len(l.queue)
+}
+
+// over takes in that n operations have been answered.
+func (l *line) over(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken -= n
+}
+
+// committed takes in how long a commit took.
+func (l *line) committed(took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took += (took - l.took) / 4
 }
 
 func (l *line) add(o *operation) bool {
@@ -156,19 +192,20 @@ func (l *line) nudge() {
 
 // take gives the next batch, waiting for one; nil when the line is closed and empty.
 func (l *line) take(into []*operation) []*operation {
-	gathered := false
+	waited := time.Duration(0)
 	for {
 		l.mu.Lock()
-		if n := len(l.queue); n > 0 && n < enough && !gathered && !l.closed && l.busy(time.Now()) {
+		if l.lacks(waited) {
 			l.mu.Unlock()
-			gathered = true
-			time.Sleep(gather)
+			waited += gatherStep
+			time.Sleep(gatherStep)
 			continue
 		}
 		if len(l.queue) > 0 || l.closed {
 			into = move(into, &l.queue)
 			l.last = len(into)
 			into = move(into, &l.later)
+			l.note(len(into))
 			more := l.closed || len(l.queue) > 0
 			l.mu.Unlock()
 			if more {
@@ -210,6 +247,7 @@ func (l *lane) run() {
 			return
 		}
 		l.batch(batch)
+		l.d.line.over(len(batch))
 		clear(batch)
 		l.d.engine.rest(&l.tx)
 	}
@@ -330,10 +368,12 @@ func (l *lane) try(ops []*operation) (bad int, err error) {
 	if err := l.tx.flush(); err != nil {
 		return l.failed(len(ops)-1, err)
 	}
+	began := time.Now()
 	wrote, err := l.tx.commit()
 	switch {
 	case err == nil:
 		if wrote {
+			l.d.line.committed(time.Since(began))
 			l.d.health.written()
 			l.d.stats.commits.Add(1)
 		}

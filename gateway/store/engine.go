@@ -12,10 +12,11 @@ type engine interface {
 	text(query string) string
 	// connected is told of a lane's new connection.
 	connected(t *Tx) error
-	// exec, get and put are those of Tx; flush runs what put has kept back.
+	// exec, get, put and add are those of Tx; flush runs what put has kept back.
 	exec(t *Tx, query string, args []any) (int64, error)
 	get(t *Tx, query string, args, into []any) (bool, error)
 	put(t *Tx, query string, args []any) error
+	add(t *Tx, query string, args []any, key *int64) (bool, error)
 	flush(t *Tx) error
 	// begin opens a transaction that may write; many: it is shared by several operations.
 	begin(t *Tx, many bool) error

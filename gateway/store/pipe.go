@@ -95,6 +95,10 @@ func (e *postgresServer) get(t *Tx, query string, args, into []any) (found bool,
 	return found && err == nil, err
 }
 
+func (e *postgresServer) add(t *Tx, query string, args []any, key *int64) (bool, error) {
+	return e.get(t, query+" RETURNING seq", args, []any{key})
+}
+
 func (e *postgresServer) put(t *Tx, query string, args []any) error {
 	t.kept = append(t.kept, kept{query, args, t.op})
 	if len(t.kept) < maxKept {

@@ -161,6 +161,23 @@ func (e *sqliteFile) put(t *Tx, query string, args []any) error {
 	return err
 }
 
+func (e *sqliteFile) add(t *Tx, query string, args []any, key *int64) (bool, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return false, err
+	}
+	res, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	*key, err = res.LastInsertId()
+	return err == nil, err
+}
+
 func (e *sqliteFile) flush(*Tx) error { return nil }
 
 func (e *sqliteFile) begin(t *Tx, _ bool) error { return t.plain("BEGIN IMMEDIATE") }

@@ -86,6 +86,23 @@ func (t *Tx) Insert(query string, args []any, into ...any) (bool, error) {
 	return ok, err
 }
 
+// Add runs an INSERT of at most one row into a table whose key column is seq, and gives the key; false
+// when nothing was inserted (ON CONFLICT DO NOTHING). The statement has no RETURNING: SQLite knows the
+// key without it, for half the work.
+func (t *Tx) Add(query string, args []any, key *int64) (bool, error) {
+	if err := t.stuck(); err != nil {
+		return false, err
+	}
+	ok, err := t.db.engine.add(t, query, args, key)
+	if err != nil {
+		return false, t.failed(err)
+	}
+	if ok {
+		t.changed, t.dirty = true, true
+	}
+	return ok, nil
+}
+
 // Get scans the first row of a SELECT; false when there is none.
 func (t *Tx) Get(query string, args []any, into ...any) (bool, error) {
 	if err := t.stuck(); err != nil {
