@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"yiqiao/adapters/his/counter"
 	"yiqiao/adapters/his/rest"
 	"yiqiao/adapters/his/soap"
 	"yiqiao/gateway"
@@ -33,8 +32,8 @@ func (srv *server) openSOAP(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := soap.Options{Desk: srv.front(), Mapper: live, Digest: srv.sm3, Log: srv.parts.log, Path: soapPath,
-		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Clients: srv.keyClients()}
+	o := soap.Options{Desk: srv.front(), Mapper: live, Guard: srv.guard, Log: srv.parts.log, Path: soapPath,
+		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
 	h, err := soap.New(o)
 	if err != nil {
 		return err
@@ -63,15 +62,6 @@ func (srv *server) openMapping(g *gatewaySettings, name, where, items, source st
 		return nil
 	})
 	return live, nil
-}
-
-// keyClients are the systems under his, for the adapters mounted beside the HTTP interface.
-func (srv *server) keyClients() []counter.Client {
-	var list []counter.Client
-	for _, c := range srv.parts.clients {
-		list = append(list, counter.Client{System: c.System, KeyDigest: c.KeyDigest, Institutions: c.Institutions})
-	}
-	return list
 }
 
 func (srv *server) sm3(b []byte) [32]byte { return srv.parts.provider.SM3(b) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
@@ -64,7 +66,7 @@ func serveCommand(s *streams) *cobra.Command {
 			if stats {
 				defer printStats(s.err, srv, heapInUse())
 			}
-			fmt.Fprintf(s.out, "医桥网关已启动: http://%s  (接口说明 /openapi.json)\n", srv.addr())
+			fmt.Fprintf(s.out, "医桥网关已启动: %s://%s  (接口说明 /openapi.json)\n", g.scheme(), srv.addr())
 			return srv.run(cmd.Context())
 		},
 	}
@@ -90,6 +92,7 @@ type server struct {
 	hl7      []*hl7Listener
 	mounts   []mount
 	refused  *refusals
+	guard    *admit.Guard
 	ln       net.Listener
 	http     *http.Server
 	closers  []func()
@@ -174,13 +177,16 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err = srv.besides(g, clock); err != nil {
 		return nil, err
 	}
+	if err = srv.openGuard(g, clock); err != nil {
+		return nil, err
+	}
 	if err = srv.openMapped(g, clock); err != nil {
 		return nil, err
 	}
 	srv.refused = &refusals{dir: filepath.Join(dir, "refused"), log: log}
 	srv.closers = append(srv.closers, srv.refused.close)
 	o := rest.Options{
-		Desk: srv.front(), Clients: srv.parts.clients, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
+		Desk: srv.front(), Guard: srv.guard, Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) },
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
 	}
 	srv.parts.watch.calls(&o)
@@ -196,8 +202,15 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
+	tc, err := g.tlsConfig(clock)
+	if err != nil {
+		return nil, err
+	}
 	if srv.ln, err = net.Listen("tcp", g.Listen); err != nil {
 		return nil, err
+	}
+	if tc != nil {
+		srv.ln = tls.NewListener(srv.ln, tc)
 	}
 	srv.closers = append(srv.closers, func() { _ = srv.ln.Close() })
 	srv.http = &http.Server{

@@ -21,6 +21,7 @@ import (
 // gatewaySettings is yiqiao.yaml: what `yiqiao serve` needs to know.
 type gatewaySettings struct {
 	Listen       string                    `yaml:"listen"` // address of the HIS interface
+	TLS          tlsSettings               `yaml:"tls"`    // of listen; none: plain HTTP
 	Data         string                    `yaml:"data"`   // folder of the journal
 	Name         string                    `yaml:"name"`   // of this gateway among those on one journal; default: made once, kept in data
 	Provider     string                    `yaml:"crypto_provider"`
@@ -145,7 +146,10 @@ type multipartSettings struct {
 
 type hisSettings struct {
 	System       string          `yaml:"system"`
-	KeyDigest    string          `yaml:"key_digest"` // SM3 of the API key, 64 hex digits
+	KeyDigest    string          `yaml:"key_digest"` // SM3 of the plain API key, 64 hex digits
+	PlainKey     bool            `yaml:"plain_key"`  // take the plain key although the system can sign or has a certificate
+	SigningKeys  []config.Secret `yaml:"signing_keys"`
+	Certificates []string        `yaml:"certificates"` // sha256:HEX or subject:CN=...
 	Institutions []string        `yaml:"institutions"`
 	Deliver      deliverSettings `yaml:"deliver"`
 	Rate         float64         `yaml:"rate"`  // calls a second on the average; none: no limit
@@ -155,6 +159,8 @@ type hisSettings struct {
 type limitSettings struct {
 	BodyBytes  int64 `yaml:"body_bytes"`
 	Concurrent int   `yaml:"concurrent"`
+	// SignatureWindow is how far the time of a signed call may be off; default 5m.
+	SignatureWindow config.Duration `yaml:"signature_window"`
 }
 
 // timingSettings are the times of package flow; its defaults hold where nothing is given.
@@ -256,6 +262,7 @@ func (s *gatewaySettings) check() error {
 	faults = append(faults, s.Journal.faults()...)
 	faults = append(faults, s.Audit.faults()...)
 	faults = append(faults, s.People.faults()...)
+	faults = append(faults, s.TLS.faults()...)
 	faults = append(faults, s.Keys.faults()...)
 	if _, err := logLevel(s.Log.Level); err != nil {
 		bad("log.level: %v", err)
@@ -319,9 +326,7 @@ func (s *gatewaySettings) check() error {
 			bad("his[%d].system: the name yiqiao is the gateway's own", i)
 		}
 		systems[h.System] = true
-		if len(h.KeyDigest) != 64 {
-			bad("his[%d] (%s): key_digest must be 64 hex digits", i, h.System)
-		}
+		faults = append(faults, h.faults(s.TLS)...)
 		for _, code := range h.Institutions {
 			if !known[code] {
 				bad("his[%d] (%s): institution %s is not described", i, h.System, code)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -127,12 +126,9 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 		}
 	}
 	for _, h := range s.HIS {
-		c := rest.Client{System: h.System, Rate: h.Rate, Burst: h.Burst}
-		if n, err := hex.Decode(c.KeyDigest[:], []byte(h.KeyDigest)); err != nil || n != len(c.KeyDigest) {
-			return nil, fmt.Errorf("his %s: key_digest must be 64 hex digits", h.System)
-		}
-		for _, in := range h.Institutions {
-			c.Institutions = append(c.Institutions, ident.Institution(in))
+		c, err := s.client(h)
+		if err != nil {
+			return nil, err
 		}
 		p.clients = append(p.clients, c)
 	}
@@ -317,6 +313,9 @@ func (s *gatewaySettings) timing() flow.Timing {
 func checkGateway(path string) error {
 	s, err := loadGateway(path)
 	if err != nil {
+		return err
+	}
+	if _, err = s.tlsConfig(systemClock{}); err != nil {
 		return err
 	}
 	_, err = s.build(io.Discard, systemClock{})

@@ -11,9 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/fhir"
 	"yiqiao/adapters/his/histest"
 	"yiqiao/gateway"
+	"yiqiao/gateway/gatewaytest"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/strictjson"
@@ -56,10 +58,14 @@ func (carrier) Map(s gateway.Source) (gateway.Mapped, error) {
 
 func open(t testing.TB, desk gateway.Desk) *fhir.Handler {
 	t.Helper()
-	h, err := fhir.New(fhir.Options{Desk: desk, Mapper: carrier{}, Digest: digest, Path: "/fhir", Known: []string{"urn:known"}, Clients: []fhir.Client{
+	guard, err := admit.New(admit.Options{Digest: digest, Clock: gatewaytest.NewClock(histest.At), Clients: []admit.Client{
 		{System: "other", KeyDigest: digest([]byte("other-key")), Institutions: []ident.Institution{"H44010000099"}},
 		{System: histest.System, KeyDigest: digest([]byte(histest.Key)), Institutions: []ident.Institution{histest.Institution}},
 	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := fhir.New(fhir.Options{Desk: desk, Mapper: carrier{}, Guard: guard, Path: "/fhir", Known: []string{"urn:known"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,22 +10,19 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/counter"
 	"yiqiao/gateway"
 )
 
-// Client is a HIS system that may call.
-type Client = counter.Client
-
 // Options is what a Handler needs. Fields without a default are required.
 type Options struct {
-	Desk    gateway.Desk
-	Mapper  gateway.Mapper // of notation "fhir"
-	Clients []Client
-	Digest  func([]byte) [32]byte
-	Log     *slog.Logger // default: nowhere
-	Path    string       // where it is mounted, "/fhir": the base of the FHIR server
-	Known   []string     // urls of modifier extensions and implicit rules that the mapping understands
+	Desk   gateway.Desk
+	Mapper gateway.Mapper // of notation "fhir"
+	Guard  *admit.Guard   // who may call, shared by all doors
+	Log    *slog.Logger   // default: nowhere
+	Path   string         // where it is mounted, "/fhir": the base of the FHIR server
+	Known  []string       // urls of modifier extensions and implicit rules that the mapping understands
 
 	MaxBody       int64 // default 8 MiB
 	MaxConcurrent int   // default 512
@@ -41,15 +38,14 @@ type Options struct {
 // The key stands in a header, Authorization or X-API-Key.
 type Handler struct {
 	o       Options
-	keys    *counter.Keys
 	counter *counter.Counter
 	places  chan struct{}
 }
 
 // New checks the options.
 func New(o Options) (*Handler, error) {
-	if o.Desk == nil || o.Mapper == nil {
-		return nil, errors.New("fhir: desk and mapper are required")
+	if o.Desk == nil || o.Mapper == nil || o.Guard == nil || o.Path == "" {
+		return nil, errors.New("fhir: desk, mapper, guard and path are required")
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = 8 << 20
@@ -60,15 +56,11 @@ func New(o Options) (*Handler, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	k, err := counter.NewKeys("fhir", o.Path, o.Digest, o.Clients)
-	if err != nil {
-		return nil, err
-	}
 	c, err := counter.New(o.Desk, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{o: o, keys: k, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
+	return &Handler{o: o, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
 }
 
 // reply is what goes back.
@@ -96,11 +88,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.send(w, http.StatusOK, h.capability())
 		return
 	}
-	who, err := h.keys.Caller(r)
+	pass, err := h.o.Guard.Who(r, "")
+	who := pass.Caller
 	fits, known := routes[at]
 	switch {
 	case err != nil:
-		rep.err = err
+		rep.err = admit.Refusal(err)
 	case !known:
 		rep.err = &gateway.Error{Code: gateway.CodeNotFound, Op: "fhir"}
 	case r.Method != http.MethodPost:
@@ -108,7 +101,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		select {
 		case h.places <- struct{}{}:
-			h.work(w, r, who, fits, rep)
+			if err := pass.Enter(r.Context(), r); err != nil {
+				rep.err = admit.Refusal(err)
+			} else {
+				h.work(w, r, who, fits, rep)
+			}
 			<-h.places
 		default:
 			rep.err = &gateway.Error{Code: gateway.CodeRateLimited, Op: "fhir"}
@@ -141,6 +138,8 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 	switch {
 	case errors.As(err, &large):
 		rep.err = &gateway.Error{Code: gateway.CodeBodyTooLarge, Op: "fhir"}
+		return
+	case errors.As(err, &rep.err): // not the body that was signed
 		return
 	case err != nil:
 		rep.err = &gateway.Error{Code: gateway.CodeMessage, Op: "fhir", Rule: RuleForm, Detail: "the body ended early"}

@@ -28,6 +28,9 @@ func (k *call) read() (any, error) {
 		if big := new(http.MaxBytesError); errors.As(err, &big) {
 			return nil, k.leaveUnread(tooLarge)
 		}
+		if other := new(gateway.Error); errors.As(err, &other) { // not the body that was signed
+			return nil, other
+		}
 		return nil, &gateway.Error{Code: gateway.CodeBodyNotJSON, Op: "rest", Rule: string(strictjson.Syntax)}
 	}
 	limits := strictjson.Request()

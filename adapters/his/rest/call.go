@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/gateway"
 	"yiqiao/schemas/ident"
 )
@@ -104,39 +104,14 @@ func (k *call) logPanic(r any) {
 	k.h.o.Log.Error("panic in a call", "reference", k.reference, "route", k.route, "panic", what, "stack", string(debug.Stack()))
 }
 
-// authenticate finds the client a key belongs to. Every client is compared, in constant time.
-func (k *call) authenticate() error {
+// authenticate finds the system that calls, while its rate lets it.
+func (k *call) authenticate() (admit.Pass, error) {
 	k.caller = gateway.Caller{}
-	key, given := bearer(k.c.GetHeader("Authorization"))
-	other := k.c.GetHeader("X-API-Key")
-	if key == "" {
-		key = other
+	p, err := k.h.o.Guard.Who(k.c.Request, "")
+	if err == nil {
+		k.caller = p.Caller
 	}
-	if key == "" && !given {
-		return &gateway.Error{Code: gateway.CodeKeyMissing, Op: "rest"}
-	}
-	digest := k.h.o.Digest([]byte(key))
-	found := -1
-	for i := range k.h.o.Clients {
-		if subtle.ConstantTimeCompare(digest[:], k.h.o.Clients[i].KeyDigest[:]) == 1 {
-			found = i
-		}
-	}
-	if found < 0 || other != "" && other != key {
-		return &gateway.Error{Code: gateway.CodeKeyWrong, Op: "rest"}
-	}
-	c := k.h.o.Clients[found]
-	k.caller = gateway.Caller{System: c.System, Institutions: c.Institutions}
-	return nil
-}
-
-// bearer gives the key of an Authorization header, and whether the header said anything.
-func bearer(header string) (key string, given bool) {
-	scheme, key, _ := strings.Cut(strings.TrimSpace(header), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", scheme != ""
-	}
-	return strings.TrimSpace(key), true
+	return p, err
 }
 
 // write sends an answer and reports whether a client was there to take it.

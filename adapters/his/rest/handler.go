@@ -16,7 +16,6 @@ type Handler struct {
 	engine *gin.Engine
 	posts  chan struct{} // places for POSTs
 	gets   chan struct{} // places for GETs: asking goes on when every POST waits for the centre
-	rates  map[string]*bucket
 
 	transact *bind.Binder[gateway.Transact]
 	opening  *bind.Binder[gateway.OpenSettlement]
@@ -39,7 +38,7 @@ func New(o Options) (*Handler, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent), rates: buckets(o.Clients)}
+	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent)}
 	if err := h.bindings(); err != nil {
 		return nil, err
 	}
@@ -171,10 +170,8 @@ func (h *Handler) serve(f step) gin.HandlerFunc {
 // guarded is serve for callers with a key, while there is a place.
 func (h *Handler) guarded(f step) gin.HandlerFunc {
 	return h.serve(func(k *call) (answer, error) {
-		if err := k.authenticate(); err != nil {
-			return answer{}, err
-		}
-		if err := k.mayCall(); err != nil {
+		pass, err := k.authenticate()
+		if err != nil {
 			return answer{}, err
 		}
 		places := h.gets
@@ -186,6 +183,9 @@ func (h *Handler) guarded(f step) gin.HandlerFunc {
 			defer func() { <-places }()
 		default:
 			return answer{}, &gateway.Error{Code: gateway.CodeRateLimited, Op: "rest"}
+		}
+		if err := pass.Enter(k.ctx(), k.c.Request); err != nil {
+			return answer{}, err
 		}
 		return f(k)
 	})

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/counter"
 	"yiqiao/gateway"
 	"yiqiao/schemas/strictjson"
@@ -64,11 +64,16 @@ func (n *Native) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.refuse(w, &gateway.Error{Code: gateway.CodeMethod})
 		return
 	}
-	who, err := n.caller(r, parts[0])
+	key := parts[0]
+	if key == "-" {
+		key = ""
+	}
+	pass, err := n.o.Guard.Who(r, key)
 	if err != nil {
-		n.refuse(w, err)
+		n.refuse(w, admit.Refusal(err))
 		return
 	}
+	who := pass.Caller
 	select {
 	case n.places <- struct{}{}:
 		defer func() { <-n.places }()
@@ -76,9 +81,16 @@ func (n *Native) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.refuse(w, &gateway.Error{Code: gateway.CodeRateLimited})
 		return
 	}
+	if err := pass.Enter(r.Context(), r); err != nil {
+		n.refuse(w, admit.Refusal(err))
+		return
+	}
 	b, rerr := io.ReadAll(http.MaxBytesReader(w, r.Body, n.o.MaxBody))
 	if big := new(http.MaxBytesError); errors.As(rerr, &big) {
 		n.refuse(w, &gateway.Error{Code: gateway.CodeBodyTooLarge})
+		return
+	} else if other := new(gateway.Error); errors.As(rerr, &other) { // not the body that was signed
+		n.refuse(w, other)
 		return
 	} else if rerr != nil {
 		return // nobody is there any more
@@ -104,31 +116,6 @@ func (n *Native) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if n.answer(w, a) && r.Context().Err() == nil {
 		n.counter.Told(who, a)
 	}
-}
-
-// caller finds the client by the key in the URL or in a header.
-func (n *Native) caller(r *http.Request, inPath string) (gateway.Caller, *gateway.Error) {
-	key, _ := bearer(r.Header.Get("Authorization"))
-	if key == "" {
-		key = r.Header.Get("X-API-Key")
-	}
-	if inPath != "" && inPath != "-" {
-		key = inPath
-	}
-	if key == "" {
-		return gateway.Caller{}, &gateway.Error{Code: gateway.CodeKeyMissing}
-	}
-	digest := n.o.Digest([]byte(key))
-	var who gateway.Caller
-	for i := range n.o.Clients {
-		if c := &n.o.Clients[i]; subtle.ConstantTimeCompare(digest[:], c.KeyDigest[:]) == 1 {
-			who = gateway.Caller{System: c.System, Institutions: c.Institutions}
-		}
-	}
-	if who.System == "" {
-		return who, &gateway.Error{Code: gateway.CodeKeyWrong}
-	}
-	return who, nil
 }
 
 // order reads the national message.
@@ -222,7 +209,7 @@ func (n *Native) refuse(w http.ResponseWriter, e *gateway.Error) bool {
 	}
 	status := http.StatusOK
 	switch e.Code {
-	case gateway.CodeKeyMissing, gateway.CodeKeyWrong, gateway.CodeMethod, gateway.CodeNotFound, gateway.CodeRateLimited, gateway.CodeBodyTooLarge:
+	case gateway.CodeKeyMissing, gateway.CodeKeyWrong, gateway.CodeSignature, gateway.CodeSignatureStale, gateway.CodeReplayed, gateway.CodeCertificate, gateway.CodeMethod, gateway.CodeNotFound, gateway.CodeRateLimited, gateway.CodeBodyTooLarge:
 		status = words.Status
 	}
 	return n.write(w, status, "application/json; charset=utf-8", b)

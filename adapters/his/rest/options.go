@@ -4,26 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/gateway"
-	"yiqiao/schemas/ident"
 )
 
-// Client is a HIS system that may call. A system that is changing its key is listed once per key.
-type Client struct {
-	System       string              // name, for the journal and the log
-	KeyDigest    [32]byte            // Options.Digest of the API key
-	Institutions []ident.Institution // those it may act for, at least one
-	Rate         float64             // calls a second on the average; 0: no limit. Beyond it: rate-limited, 429 with Retry-After
-	Burst        int                 // calls at once; default twice the rate
-}
+// Client is a HIS system that may call.
+type Client = admit.Client
 
 // Options is what a Handler needs. Fields without a default are required.
 type Options struct {
 	Desk    gateway.Desk
 	Clients []Client
+	Guard   *admit.Guard          // shared by all doors; default: made of Clients, which may then have plain keys only
 	Digest  func([]byte) [32]byte // SM3
 	Clock   gateway.Clock
 	Log     *slog.Logger // default: nowhere
@@ -65,24 +59,14 @@ func (o *Options) check() error {
 		return errors.New("rest: no digest")
 	case o.Clock == nil:
 		return errors.New("rest: no clock")
-	case len(o.Clients) == 0:
-		return errors.New("rest: no clients: nobody could call")
 	case o.MaxBody < 0 || o.MaxConcurrent < 0:
 		return errors.New("rest: a limit is negative")
 	}
-	empty := o.Digest(nil)
-	digests := map[[32]byte]string{{}: "", empty: ""}
-	for _, c := range o.Clients {
-		if !(c.Rate >= 0 && c.Rate <= 1e6) || c.Burst < 0 {
-			return fmt.Errorf("rest: client %q has a rate that is none", c.System)
+	if o.Guard == nil {
+		var err error
+		if o.Guard, err = admit.New(admit.Options{Clients: o.Clients, Digest: o.Digest, Clock: o.Clock, Log: o.Log}); err != nil {
+			return fmt.Errorf("rest: %w", err)
 		}
-		if c.System == "" || len(c.Institutions) == 0 || slices.Contains(c.Institutions, "") {
-			return fmt.Errorf("rest: client %q needs a name and institutions", c.System)
-		}
-		if other, taken := digests[c.KeyDigest]; taken {
-			return fmt.Errorf("rest: client %q has no key, or the key of client %q", c.System, other)
-		}
-		digests[c.KeyDigest] = c.System
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = 8 << 20
@@ -98,10 +82,6 @@ func (o *Options) check() error {
 	}
 	if o.Served == nil {
 		o.Served = func(string, string, int, time.Duration) {}
-	}
-	o.Clients = slices.Clone(o.Clients)
-	for i := range o.Clients {
-		o.Clients[i].Institutions = slices.Clone(o.Clients[i].Institutions)
 	}
 	return nil
 }

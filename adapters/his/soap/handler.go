@@ -11,21 +11,18 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/counter"
 	"yiqiao/gateway"
 )
 
-// Client is a HIS system that may call.
-type Client = counter.Client
-
 // Options is what a Handler needs. Fields without a default are required.
 type Options struct {
-	Desk    gateway.Desk
-	Mapper  gateway.Mapper // of notation "xml"
-	Clients []Client
-	Digest  func([]byte) [32]byte
-	Log     *slog.Logger // default: nowhere
-	Path    string       // where it is mounted, "/soap"; behind it the key may stand: /soap/KEY
+	Desk   gateway.Desk
+	Mapper gateway.Mapper // of notation "xml"
+	Guard  *admit.Guard   // who may call, shared by all doors
+	Log    *slog.Logger   // default: nowhere
+	Path   string         // where it is mounted, "/soap"; behind it the key may stand: /soap/KEY
 
 	MaxBody       int64 // default 8 MiB
 	MaxConcurrent int   // default 512
@@ -35,15 +32,14 @@ type Options struct {
 // header, Authorization or X-API-Key, or behind the path.
 type Handler struct {
 	o       Options
-	keys    *counter.Keys
 	counter *counter.Counter
 	places  chan struct{}
 }
 
 // New checks the options.
 func New(o Options) (*Handler, error) {
-	if o.Desk == nil || o.Mapper == nil {
-		return nil, errors.New("soap: desk and mapper are required")
+	if o.Desk == nil || o.Mapper == nil || o.Guard == nil || o.Path == "" {
+		return nil, errors.New("soap: desk, mapper, guard and path are required")
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = 8 << 20
@@ -54,15 +50,11 @@ func New(o Options) (*Handler, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	k, err := counter.NewKeys("soap", o.Path, o.Digest, o.Clients)
-	if err != nil {
-		return nil, err
-	}
 	c, err := counter.New(o.Desk, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{o: o, keys: k, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
+	return &Handler{o: o, counter: c, places: make(chan struct{}, o.MaxConcurrent)}, nil
 }
 
 // reply is what goes back.
@@ -80,16 +72,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.ReplaceAll(wsdl, "{address}", "http://"+escaped(r.Host)+h.o.Path))
 		return
 	}
-	who, err := h.keys.CallerBehind(r)
+	pass, err := h.o.Guard.Who(r, strings.Trim(strings.TrimPrefix(r.URL.Path, h.o.Path), "/"))
+	who := pass.Caller
 	switch {
 	case r.Method != http.MethodPost:
 		rep.err = &gateway.Error{Code: gateway.CodeMethod, Op: "soap"}
 	case err != nil:
-		rep.err = err
+		rep.err = admit.Refusal(err)
 	default:
 		select {
 		case h.places <- struct{}{}:
-			h.work(w, r, who, rep)
+			if err := pass.Enter(r.Context(), r); err != nil {
+				rep.err = admit.Refusal(err)
+			} else {
+				h.work(w, r, who, rep)
+			}
 			<-h.places
 		default:
 			rep.err = &gateway.Error{Code: gateway.CodeRateLimited, Op: "soap"}
@@ -118,6 +115,9 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
 	if err != nil {
 		rep.err = &gateway.Error{Code: gateway.CodeBodyTooLarge, Op: "soap"}
+		if other := new(gateway.Error); errors.As(err, &other) { // not the body that was signed
+			rep.err = other
+		}
 		return
 	}
 	root, err := Parse(b)

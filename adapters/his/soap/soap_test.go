@@ -12,9 +12,11 @@ import (
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
+	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/histest"
 	"yiqiao/adapters/his/soap"
 	"yiqiao/gateway"
+	"yiqiao/gateway/gatewaytest"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/strictjson"
@@ -53,10 +55,14 @@ func (carrier) Map(s gateway.Source) (gateway.Mapped, error) {
 
 func open(t testing.TB, desk gateway.Desk) *soap.Handler {
 	t.Helper()
-	h, err := soap.New(soap.Options{Desk: desk, Mapper: carrier{}, Digest: digest, Path: "/soap", Clients: []soap.Client{
+	guard, err := admit.New(admit.Options{Digest: digest, Clock: gatewaytest.NewClock(histest.At), Clients: []admit.Client{
 		{System: "other", KeyDigest: digest([]byte("other-key")), Institutions: []ident.Institution{"H44010000099"}},
 		{System: histest.System, KeyDigest: digest([]byte(histest.Key)), Institutions: []ident.Institution{histest.Institution}},
 	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := soap.New(soap.Options{Desk: desk, Mapper: carrier{}, Guard: guard, Path: "/soap"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,8 @@
-package rest
+package admit
 
 import (
 	"sync"
 	"time"
-
-	"yiqiao/gateway"
 )
 
 // bucket lets a system call so often and no oftener: rate calls a second on the average, burst at
@@ -48,17 +46,4 @@ func buckets(clients []Client) map[string]*bucket {
 		}
 	}
 	return out
-}
-
-// mayCall holds the caller to its system's rate.
-func (k *call) mayCall() error {
-	b := k.h.rates[k.caller.System]
-	if b == nil {
-		return nil
-	}
-	wait, ok := b.take(k.start)
-	if ok {
-		return nil
-	}
-	return &gateway.Error{Code: gateway.CodeRateLimited, Op: "rest", RetryAfter: max(wait, time.Millisecond)}
 }
