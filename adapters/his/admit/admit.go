@@ -122,7 +122,7 @@ func (p proofs) check(c *Client, o *Options) error {
 		all = append(all, "signing "+string(k))
 	}
 	if len(c.Signing) > 0 && !isSystem(c.System) {
-		return fmt.Errorf("client %q: the name of a system that signs is 1-64 of A-Z a-z 0-9 - _ .", c.System)
+		return fmt.Errorf("client %q signs: its name must be letters, digits, - _ and dots, at most 64", c.System)
 	}
 	for _, x := range c.Certificates {
 		if (x.SHA256 == [32]byte{}) == (x.Subject == "") {
