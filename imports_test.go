@@ -39,6 +39,8 @@ var only = map[string]string{
 	"github.com/xuri/excelize":        "yiqiao/schemas/sheet",
 	"rsc.io/qr":                       "yiqiao/simulator/invoice",
 	"github.com/prometheus":           "yiqiao/gateway/observe/metrics",
+	"go.opentelemetry.io":             "yiqiao/gateway/observe/trace",
+	"google.golang.org/protobuf":      "yiqiao/gateway/observe/trace",
 	"github.com/VictoriaMetrics":      "yiqiao/gateway/observe/metrics",
 }
 

@@ -60,6 +60,7 @@ type Reply struct {
 	FileType string        // its media type
 	Evidence []byte        // what the centre signed of a verified answer, when the message wanted it and the line has signatures; see envelope.Evidence
 	Detail   string        // for the operator's log: status, media type, inward fault code; no body
+	Checking time.Duration // of Took: opening and verifying the answer
 	Took     time.Duration // sending to last byte
 	SentFrom time.Time
 }

@@ -77,7 +77,7 @@ func (s *gatewaySettings) courier(srv *server, clock gateway.Clock) (*deliver.Co
 		return nil, err
 	}
 	return deliver.New(deliver.Options{
-		Journal: srv.journal, DB: srv.journal.db, Notices: srv.desk, Receivers: list, Clock: clock, Log: srv.parts.log,
+		Journal: srv.journal, DB: srv.journal.db, Notices: srv.desk, Receivers: list, Clock: clock, Log: srv.parts.log, Trace: srv.drawn(),
 		SM3: func() hash.Hash { return srv.parts.provider.NewSM3() }, Holder: host + ":" + dir,
 	})
 }

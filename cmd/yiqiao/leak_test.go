@@ -194,6 +194,7 @@ type leakRig struct {
 	dir    string
 	gw     *server
 	log    *lockedBuffer
+	traces lockedBuffer // what a collector was sent
 	key    string
 	centre *parrot
 	rules  *fault.Script
@@ -229,6 +230,12 @@ func newLeakRig(t *testing.T) *leakRig {
 	g, err := loadGateway(r.dir)
 	r.must(err)
 	g.Manage.Listen = "127.0.0.1:0"
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		b, _ := io.ReadAll(q.Body)
+		_, _ = r.traces.Write(b)
+	}))
+	t.Cleanup(collector.Close)
+	g.Trace.URL = collector.URL + "/v1/traces"
 	g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
 		Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{simHospital}}}}}
 	// Answers nobody fetched are brought to a HIS that says back what it was brought, now and then as a fault.
@@ -281,6 +288,9 @@ func (r *leakRig) call(method, path string, body any, v any) int {
 	r.must(err)
 	req.Header.Set("Authorization", "Bearer "+r.key)
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	req.Header.Set("tracestate", "his="+people.Fixed()[1].Token)
+	req.Header.Set("baggage", "name="+people.Fixed()[1].Cert)
 	resp, err := http.DefaultClient.Do(req)
 	r.must(err)
 	defer resp.Body.Close()
@@ -334,6 +344,7 @@ func TestNothingLeaks(t *testing.T) {
 	r.hl7(who)
 	r.commands(who)
 	r.metrics()
+	r.traced()
 
 	// What the program keeps, opened with its own keys, holds no credential either.
 	opened := r.opened()
@@ -625,6 +636,22 @@ func (r *leakRig) metrics() {
 		if !bytes.Contains(text, []byte(want)) {
 			r.t.Errorf("metrics: no %s", want)
 		}
+	}
+}
+
+// traced reads what a collector of traces was sent.
+func (r *leakRig) traced() {
+	r.t.Helper()
+	r.must(r.gw.tracer.Close(context.Background()))
+	text := r.traces.String()
+	r.keep("traces", []byte(text))
+	for _, name := range []string{"request", "map", "validate", "journal", "send", "verify", "resolve", "deliver"} {
+		if !strings.Contains(text, name) {
+			r.t.Errorf("traces: no span %s", name)
+		}
+	}
+	if !strings.Contains(r.log.String(), " trace=") {
+		r.t.Error("no trace in the log")
 	}
 }
 

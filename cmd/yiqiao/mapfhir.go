@@ -22,7 +22,7 @@ func (srv *server) openFHIR(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := fhir.Options{Desk: srv.front(), Mapper: live, Guard: srv.guard, Log: srv.parts.log, Path: fhirPath, Known: g.FHIR.Known,
+	o := fhir.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Guard: srv.guard, Log: srv.parts.log, Path: fhirPath, Known: g.FHIR.Known,
 		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
 	h, err := fhir.New(o)
 	if err != nil {

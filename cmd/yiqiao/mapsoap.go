@@ -32,7 +32,7 @@ func (srv *server) openSOAP(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := soap.Options{Desk: srv.front(), Mapper: live, Guard: srv.guard, Log: srv.parts.log, Path: soapPath,
+	o := soap.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Guard: srv.guard, Log: srv.parts.log, Path: soapPath,
 		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
 	h, err := soap.New(o)
 	if err != nil {

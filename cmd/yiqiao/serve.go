@@ -25,6 +25,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/invoice"
+	"yiqiao/gateway/observe/trace"
 	"yiqiao/gateway/review"
 	"yiqiao/schemas/ident"
 )
@@ -84,6 +85,7 @@ type server struct {
 	lock     *flock.Flock
 	journal  opened
 	queue    gateway.Queue
+	tracer   *trace.Tracer // nil: nobody looks
 	desk     *flow.Desk
 	book     *review.Book
 	invoices *invoice.Office
@@ -138,6 +140,9 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		return nil, fmt.Errorf("%s 正被另一个网关使用 / is in use by another gateway", dir)
 	}
 	srv.closers = append(srv.closers, func() { _ = srv.lock.Unlock() })
+	if err = srv.openTracer(g); err != nil {
+		return nil, err
+	}
 	g.auditAs, g.clock = g.auditName(), clock
 	if srv.journal, err = g.openJournal(ctx, srv.parts.provider); err != nil {
 		return nil, err
@@ -158,7 +163,8 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	srv.desk, err = flow.New(flow.Options{
 		Name:         name,
 		Queue:        srv.queue,
-		Journal:      crashJournal(srv.journal),
+		Journal:      srv.drawnJournal(crashJournal(srv.journal)),
+		Trace:        srv.drawn(),
 		Centre:       func(i ident.Institution) gateway.Centre { return srv.centre(i) },
 		Institutions: srv.parts.institutions, Catalog: srv.parts.catalog, Check: checkers, Clock: clock,
 		Digest: srv.journal.vault.Digest, Timing: g.timing(), Log: log, Kinds: caseKinds(),
@@ -214,7 +220,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	}
 	srv.closers = append(srv.closers, func() { _ = srv.ln.Close() })
 	srv.http = &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		Handler: srv.drawnHandler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		WriteTimeout: 15 * time.Minute, // the waiting for a centre is bounded by the centre's own limits
 		IdleTimeout:  2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),

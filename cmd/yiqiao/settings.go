@@ -44,6 +44,7 @@ type gatewaySettings struct {
 	People       peopleSettings            `yaml:"people"`
 	Einvoice     einvoiceSettings          `yaml:"einvoice"`
 	Manage       manageSettings            `yaml:"manage"`
+	Trace        traceSettings             `yaml:"trace"`
 
 	base   string   // folder of the file
 	opened *secrets // see places
@@ -261,6 +262,7 @@ func (s *gatewaySettings) check() error {
 	}
 	faults = append(faults, s.Journal.faults()...)
 	faults = append(faults, s.Audit.faults()...)
+	faults = append(faults, s.Trace.faults()...)
 	faults = append(faults, s.People.faults()...)
 	faults = append(faults, s.TLS.faults()...)
 	faults = append(faults, s.Keys.faults()...)

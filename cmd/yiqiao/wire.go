@@ -91,7 +91,7 @@ func (s *gatewaySettings) build(logTo io.Writer, clock gateway.Clock) (*parts, e
 	}
 	p := &parts{catalog: cat, institutions: map[ident.Institution]*gateway.Institution{}, ways: map[ident.Institution]gateway.Centre{},
 		centres: map[string]*centre.Client{},
-		log: observe.NewLogger(logTo, observe.Options{Level: level, JSON: s.Log.Format == "json",
+		log: observe.NewLogger(logTo, observe.Options{Level: level, JSON: s.Log.Format == "json", TraceID: s.Trace.traceID(),
 			Personal: func(key string) bool { return cat.Personal(key) || cat.Credential(key) }})}
 	if p.provider, err = provider(s.Provider); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type verdict struct {
 	health  health
 	// evidence is what the centre signed, when it was wanted and there is a signature.
 	evidence []byte
+	checking time.Duration
 	stamp    time.Time // when a verified reply says it was written
 }
 

@@ -23,7 +23,7 @@ func (c *Client) send(caller context.Context, s gateway.Sealed, data []byte, med
 	from := c.o.Clock.Now()
 	v, size := c.exchange(caller, s, data, media)
 	now := c.o.Clock.Now()
-	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail, Evidence: v.evidence,
+	reply := gateway.Reply{Outcome: v.outcome, Cause: v.cause, Reply: v.reply, File: v.file, FileType: v.media, Detail: v.detail, Evidence: v.evidence, Checking: v.checking,
 		Took: now.Sub(from), SentFrom: from}
 	c.stats.ended(reply, now)
 	c.o.Observe(s.Message.Infno, reply)
@@ -99,6 +99,7 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 		return foreign(fmt.Sprintf("status %d, more than %d bytes", resp.StatusCode, c.o.MaxReply)), len(body)
 	}
 	nc.end(number)
+	read := c.o.Clock.Now()
 	x, beside, _ := c.service(s.Message.Infno) // Seal has seen that it is one
 	switch {
 	case beside:
@@ -108,6 +109,7 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 	default:
 		v = classify(c.o.Profile, s.Message.Evidence, resp.StatusCode, resp.Header, body)
 	}
+	v.checking = c.o.Clock.Now().Sub(read)
 	c.measure(resp.Header, v.stamp, sent, received)
 	return c.stale(v, received), len(body)
 }

@@ -83,6 +83,7 @@ type Options struct {
 	Most      time.Duration // longest pause. Default 5 min
 	Workers   int           // deliveries to one system at once. Default 4
 	Log       *slog.Logger
+	Trace     gateway.Tracer // nil: nobody looks
 }
 
 // Courier delivers. Safe for concurrent use.

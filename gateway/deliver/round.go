@@ -224,7 +224,7 @@ func (p *post) bring(ctx context.Context, j job) (ok, dead bool, err error) {
 	case err != nil:
 		why = "the answer can not be read: " + err.Error()
 	default:
-		why, dead = p.post(ctx, n, c.id(key, j.req.AnsweredAt), j.past.tries+1)
+		why, dead = p.drawn(ctx, n, c.id(key, j.req.AnsweredAt), j.past.tries+1)
 	}
 	now := c.o.Clock.Now()
 	if why == "" {
@@ -278,6 +278,24 @@ type message struct {
 	Delivery string `json:"delivery_id"`
 	Event    string `json:"event"` // request.answered
 	gateway.Notice
+}
+
+// drawn is post as a span, where somebody looks.
+func (p *post) drawn(ctx context.Context, n gateway.Notice, id string, try int) (why string, dead bool) {
+	if p.c.o.Trace == nil {
+		return p.post(ctx, n, id, try)
+	}
+	ctx, end := p.c.o.Trace.Begin(ctx, gateway.Span{Name: "deliver", System: p.r.System, Count: try})
+	why, dead = p.post(ctx, n, id, try)
+	switch {
+	case dead:
+		end("unavailable")
+	case why != "":
+		end("refused")
+	default:
+		end("done")
+	}
+	return why, dead
 }
 
 // post sends one answer; why is "" when the receiver took it. dead: nobody could have delivered

@@ -49,6 +49,8 @@ type Options struct {
 	// running ones may have the same, and one that is started again should keep it. "": nobody else
 	// works on the journal. See gateway.Holders.
 	Name string
+	// Trace draws what is done as spans; nil: nobody looks.
+	Trace gateway.Tracer
 }
 
 // Timing holds the times of the flow. A zero member means its default.
@@ -208,6 +210,16 @@ func (d *Desk) Health(ctx context.Context) error {
 	}
 	return nil
 }
+
+// span begins one where somebody looks.
+func (d *Desk) span(ctx context.Context, s gateway.Span) (context.Context, func(string)) {
+	if d.opt.Trace == nil {
+		return ctx, unseen
+	}
+	return d.opt.Trace.Begin(ctx, s)
+}
+
+func unseen(string) {}
 
 // institution is the one the caller means, if it may.
 func (d *Desk) institution(c gateway.Caller, code ident.Institution) (*gateway.Institution, error) {

@@ -95,6 +95,8 @@ func (d *Desk) Open() gateway.OpenCount {
 // resolveOne takes the next steps for one record that was claimed.
 func (d *Desk) resolveOne(ctx context.Context, id ident.MsgID) {
 	var after gateway.Record
+	ctx, end := d.span(ctx, gateway.Span{Name: "resolve", MsgID: id})
+	defer func() { end(string(after.State)) }()
 	defer func() {
 		if !after.State.Final() {
 			d.mu.Lock()

@@ -52,10 +52,13 @@ type job struct {
 // A refusal because the sign-in has run out proves that nothing was done; it is followed by one
 // more attempt under a new sign-in.
 func (d *Desk) send(ctx context.Context, j job) (gateway.Record, []check.Finding, error) {
+	_, end := d.span(ctx, gateway.Span{Name: "validate", Infno: j.tx.Infno, Institution: j.inst.Code})
 	warnings, err := d.checked(j)
 	if err != nil {
+		end("refused")
 		return gateway.Record{}, nil, err
 	}
+	end("")
 	if j.signNo, err = d.signNo(ctx, j); err != nil {
 		return gateway.Record{}, nil, err
 	}

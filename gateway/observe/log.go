@@ -21,6 +21,8 @@ type Options struct {
 	JSON  bool
 	// Personal reports whether a key names a person or a credential.
 	Personal func(key string) bool
+	// TraceID gives the id of the trace a context belongs to, "" for none; nil: there are no traces.
+	TraceID func(context.Context) string
 }
 
 // NewLogger writes masked records to w.
@@ -33,13 +35,14 @@ func NewLogger(w io.Writer, o Options) *slog.Logger {
 	if o.Personal == nil {
 		o.Personal = func(string) bool { return false }
 	}
-	return slog.New(&masker{next: h, personal: o.Personal})
+	return slog.New(&masker{next: h, personal: o.Personal, traceID: o.TraceID})
 }
 
 // masker is a slog.Handler that masks before it hands on.
 type masker struct {
 	next     slog.Handler
 	personal func(string) bool
+	traceID  func(context.Context) string
 }
 
 func (m *masker) Enabled(ctx context.Context, l slog.Level) bool { return m.next.Enabled(ctx, l) }
@@ -50,6 +53,11 @@ func (m *masker) Handle(ctx context.Context, r slog.Record) error {
 		out.AddAttrs(m.mask(a))
 		return true
 	})
+	if m.traceID != nil {
+		if id := m.traceID(ctx); id != "" {
+			out.AddAttrs(slog.String("trace", id))
+		}
+	}
 	return m.next.Handle(ctx, out)
 }
 
@@ -58,11 +66,11 @@ func (m *masker) WithAttrs(as []slog.Attr) slog.Handler {
 	for i, a := range as {
 		masked[i] = m.mask(a)
 	}
-	return &masker{next: m.next.WithAttrs(masked), personal: m.personal}
+	return &masker{next: m.next.WithAttrs(masked), personal: m.personal, traceID: m.traceID}
 }
 
 func (m *masker) WithGroup(name string) slog.Handler {
-	return &masker{next: m.next.WithGroup(name), personal: m.personal}
+	return &masker{next: m.next.WithGroup(name), personal: m.personal, traceID: m.traceID}
 }
 
 func (m *masker) mask(a slog.Attr) slog.Attr {
