@@ -88,6 +88,20 @@ type Mapped struct {
 	Version string // of the mapping, with its name: "generic-hl7@1.2 (3f2a9c01)"
 }
 
+type mappingKey struct{}
+
+// WithMapping says that what is asked of the desk under ctx was made by a mapping of that version: it stands
+// in the records (Record.Mapping).
+func WithMapping(ctx context.Context, version string) context.Context {
+	return context.WithValue(ctx, mappingKey{}, version)
+}
+
+// MappingOf is the version WithMapping gave, "" for none.
+func MappingOf(ctx context.Context) string {
+	v, _ := ctx.Value(mappingKey{}).(string)
+	return v
+}
+
 // Trace is how one value of an order was made. Value is masked where it tells of a person.
 type Trace struct {
 	Order  int    `json:"order"`  // index

@@ -141,6 +141,7 @@ type Record struct {
 	Bill        string     // id of the settlement it belongs to, or ""
 	Visit       string     // ordering key for queued records: keyed digest of mdtrt_id, or ""
 	Operator    Operator   // in the journal without its name; see FullOperator
+	Mapping     string     // the mapping its request came through, with its version; "" for none
 	WireDigest  [32]byte   // SM3 of the exact bytes that leave
 	CreatedAt   time.Time
 	Input       []byte // JSON of input, credentials cut out; sealed by the journal

@@ -324,6 +324,7 @@ type shown struct {
 	listed
 	WireDigest string       `json:"wire_digest"`
 	Operator   string       `json:"operator"`
+	Mapping    string       `json:"mapping,omitempty"` // that its request came through
 	Input      any          `json:"input,omitempty"`
 	Output     any          `json:"output,omitempty"`
 	Events     []shownEvent `json:"events"`
@@ -341,7 +342,7 @@ type shownEvent struct {
 
 func show(cat *catalog.Catalog, r gateway.Record, events []gateway.Event) shown {
 	v := shown{listed: listed{r.ID, r.CreatedAt.In(gateway.China), r.Institution, r.Infno, r.State, r.Cause, r.Request.System, r.Request.ID, r.Bill, r.Step},
-		WireDigest: fmt.Sprintf("%x", r.WireDigest), Operator: r.Operator.ID, Input: masked(cat, r.Input), Output: masked(cat, r.Output)}
+		WireDigest: fmt.Sprintf("%x", r.WireDigest), Operator: r.Operator.ID, Mapping: r.Mapping, Input: masked(cat, r.Input), Output: masked(cat, r.Output)}
 	// The centre's words may repeat what it was sent.
 	v.Output = cat.Scrub(v.Output, append(personals(cat, r.Input), personals(cat, r.Output)...))
 	for _, e := range events {
@@ -377,6 +378,9 @@ func printShown(s *streams, v shown) {
 		rows = append(rows, []string{strconv.Itoa(e.Seq), e.At.Format("2006-01-02 15:04:05.000"), eventZH(e.Kind), causeZH(e.Cause), string(e.Ref), e.Note})
 	}
 	table(s.out, []string{"序", "时间", "事件", "原因", "相关报文", "备注"}, rows)
+	if v.Mapping != "" {
+		fmt.Fprintf(s.out, "映射: %s\n", v.Mapping)
+	}
 	if v.Expired {
 		fmt.Fprintln(s.out, "报文内容已超过保存期限并已销毁 / what it carried was destroyed after its retention")
 	}

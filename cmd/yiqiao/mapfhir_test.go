@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"yiqiao/gateway"
 	"yiqiao/gateway/mapping/defs"
 	"yiqiao/schemas/strictjson"
 )
@@ -162,6 +163,16 @@ func TestFHIRHospital(t *testing.T) {
 	do("undo-admission", "done", "cancelled")
 	if err := sim.checkLedger(); err != nil {
 		t.Error(err)
+	}
+	// Every record that a mapping led to names it with its version; the gateway's own sign-in does not.
+	recs, err := gw.journal.List(context.Background(), gateway.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range recs {
+		if named := strings.HasPrefix(rec.Mapping, "generic-fhir@1 ("); named != (rec.Request.ID != "") && rec.Infno != "5203" && rec.Infno != "5201" {
+			t.Errorf("%s %s of request %q came through %q", rec.ID, rec.Infno, rec.Request.ID, rec.Mapping)
+		}
 	}
 	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
 		t.Errorf("%v %v", err, f.Problems)

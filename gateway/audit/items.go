@@ -214,6 +214,9 @@ func (l *Log) recordPart(r *gateway.Record) part {
 		add("system", r.Request.System).add("request", r.Request.ID).add("step", r.Step).add("attempt", strconv.Itoa(r.Attempt)).
 		add("bill", r.Bill).add("visit", r.Visit).add("operator", r.Operator.ID).add("operator_type", r.Operator.Type).
 		time("created", r.CreatedAt).add("state", string(r.State)).hex("wire", r.WireDigest[:])
+	if r.Mapping != "" { // what came through none is bound as it always was
+		head = head.add("mapping", r.Mapping)
+	}
 	if len(r.Wire) > 0 { // a queued message is kept whole: bound by its own salt
 		_, salt := l.salts("message", string(r.ID))
 		d := l.o.SM3(salt[:], r.Wire)

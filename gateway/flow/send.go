@@ -146,6 +146,9 @@ func (d *Desk) prepare(ctx context.Context, j job, id ident.MsgID, digest [32]by
 		Attempt: j.attempt, Bill: j.bill, Operator: unnamed(j.operator), WireDigest: digest, CreatedAt: now,
 		Input: d.keptInput(j), Marks: d.marks(j.input, nil), State: gateway.StateSent,
 	}
+	if rec.Request.ID != "" { // not the sign-in on the way
+		rec.Mapping = gateway.MappingOf(ctx)
+	}
 	entries := make([]gateway.Entry, 0, len(j.first)+2)
 	for _, e := range j.first {
 		if e.Request != nil && e.Request.Ref == "" {

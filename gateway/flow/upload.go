@@ -95,6 +95,6 @@ func (d *Desk) fix(ctx context.Context, o order) (gateway.Record, error) {
 	}
 	return gateway.Record{
 		ID: id, Institution: j.inst.Code, Infno: j.tx.Infno, Request: j.request, Step: j.step, Attempt: 1,
-		Visit: visit, Operator: unnamed(j.operator), CreatedAt: now, Input: input, Wire: body, Marks: d.marks(j.input, nil), State: gateway.StatePrepared,
+		Visit: visit, Operator: unnamed(j.operator), Mapping: gateway.MappingOf(ctx), CreatedAt: now, Input: input, Wire: body, Marks: d.marks(j.input, nil), State: gateway.StatePrepared,
 	}, nil
 }

@@ -167,6 +167,7 @@ func (d *journalDesk) record(s gateway.State) *gateway.Record {
 	return &gateway.Record{
 		ID: d.id(), Institution: journalInst, Infno: "2207", Step: "2207", Attempt: 1,
 		Operator:   gateway.Operator{ID: "op1", Name: "王收费", Type: "1"},
+		Mapping:    "generic-hl7@1 (0f31c2aa)",
 		WireDigest: [32]byte{1, 2, 3, 31: 255}, CreatedAt: journalNow,
 		Input: []byte(`{"data":{"mdtrt_id":"x"}}`), State: s,
 	}

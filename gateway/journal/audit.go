@@ -140,7 +140,7 @@ func (w *walking) records() error {
 		var kind, cause, ref, note sql.NullString
 		var data, evidence []byte
 		if err := rows.Scan(&seq, &r.ID, &r.Institution, &r.Infno, &r.System, &r.Request, &r.Step, &r.Attempt,
-			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Digest, &r.Created, &r.Queued, &r.Born,
+			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Mapping, &r.Digest, &r.Created, &r.Queued, &r.Born,
 			&r.Input, &r.Wire, &r.State, &r.Version, &r.Updated, &r.Cause,
 			&place, &kind, &at, &cause, &ref, &note, &data, &evidence); err != nil {
 			return err
@@ -169,7 +169,7 @@ func (w *walking) record(seq int64, l *recordLine) error {
 		ID: ident.MsgID(l.ID), Institution: ident.Institution(l.Institution), Infno: ident.Infno(l.Infno),
 		Request: gateway.RequestKey{System: l.System, ID: l.Request}, Step: l.Step, Attempt: int(l.Attempt), Bill: l.Bill, Visit: l.Visit,
 		Operator:  gateway.Operator{ID: l.Operator, Name: l.OperatorName, Type: l.OperatorType},
-		CreatedAt: fromMillis(l.Created), State: gateway.StatePrepared,
+		CreatedAt: fromMillis(l.Created), State: gateway.StatePrepared, Mapping: l.Mapping,
 	}
 	copy(r.WireDigest[:], l.Digest)
 	if l.Born == 1 {

@@ -140,7 +140,7 @@ func (e *exporting) requests() error {
 }
 
 const sqlExportRecords = `SELECT r.seq, r.id, r.institution, r.infno, COALESCE(q.system, ''), COALESCE(q.id, ''), r.step, r.attempt,
-		COALESCE(b.id, ''), r.visit, r.operator, r.operator_name, r.operator_type, r.digest, r.created, r.queued, r.born,
+		COALESCE(b.id, ''), r.visit, r.operator, r.operator_name, r.operator_type, r.mapping, r.digest, r.created, r.queued, r.born,
 		x.input, x.wire, r.state, r.version, r.updated, r.cause,
 		e.place, e.kind, e.at, e.cause, e.ref, e.note, e.data, e.evidence
 	FROM record r
@@ -168,7 +168,7 @@ func (e *exporting) records() error {
 		var kind, cause, ref, note sql.NullString
 		var data, evidence []byte
 		if err := rows.Scan(&seq, &r.ID, &r.Institution, &r.Infno, &r.System, &r.Request, &r.Step, &r.Attempt,
-			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Digest, &r.Created, &r.Queued, &r.Born,
+			&r.Bill, &r.Visit, &r.Operator, &r.OperatorName, &r.OperatorType, &r.Mapping, &r.Digest, &r.Created, &r.Queued, &r.Born,
 			&r.Input, &r.Wire, &r.State, &r.Version, &r.Updated, &r.Cause,
 			&place, &kind, &at, &cause, &ref, &note, &data, &evidence); err != nil {
 			return err

@@ -167,8 +167,8 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 const (
 	sqlPutCounter = `INSERT INTO msgid_counter (institution, second, seq) VALUES ($1, $2, $3)`
 	sqlPutRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
-			operator, operator_name, operator_type, digest, created, queued, born, state, version, updated, cause, live)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+			operator, operator_name, operator_type, digest, created, queued, born, state, version, updated, cause, live, mapping)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 )
 
 func (in *importing) line(l line) error {
@@ -291,7 +291,7 @@ func (in *importing) record(r *recordLine) error {
 	var seq int64
 	if err := in.insert(sqlPutRecord, []any{r.ID, r.Institution, r.Infno, request, r.Step, r.Attempt, bill, r.Visit,
 		r.Operator, r.OperatorName, r.OperatorType, r.Digest, r.Created, r.Queued, r.Born,
-		r.State, r.Version, r.Updated, r.Cause, live}, &seq); err != nil {
+		r.State, r.Version, r.Updated, r.Cause, live, r.Mapping}, &seq); err != nil {
 		return err
 	}
 	if len(r.Input)+len(r.Wire) > 0 {

@@ -129,6 +129,7 @@ type recordLine struct {
 	Operator     string      `json:"operator"`
 	OperatorName string      `json:"operator_name"`
 	OperatorType string      `json:"operator_type"`
+	Mapping      string      `json:"mapping,omitempty"`
 	Digest       []byte      `json:"digest"`
 	Created      int64       `json:"created"`
 	Queued       int64       `json:"queued"`

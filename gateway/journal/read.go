@@ -81,7 +81,7 @@ func (j *Journal) Bill(ctx context.Context, id string) (gateway.Bill, error) {
 
 // sqlRecords selects records whole. A final record's last event is the one that ended it.
 const sqlRecords = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step, r.attempt, b.id, r.visit,
-		r.operator, r.operator_name, r.operator_type, r.digest, r.created, x.input, x.wire,
+		r.operator, r.operator_name, r.operator_type, r.mapping, r.digest, r.created, x.input, x.wire,
 		r.state, r.version, r.updated, r.cause, r.holder, e.data
 	FROM record r
 	LEFT JOIN request q ON q.seq = r.request
@@ -92,7 +92,7 @@ const sqlRecords = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step,
 
 // sqlBrief selects records without what they carry.
 const sqlBrief = `SELECT r.id, r.institution, r.infno, q.system, q.id, r.step, r.attempt, b.id, r.visit,
-		r.operator, r.operator_name, r.operator_type, r.digest, r.created, NULL, NULL,
+		r.operator, r.operator_name, r.operator_type, r.mapping, r.digest, r.created, NULL, NULL,
 		r.state, r.version, r.updated, r.cause, r.holder, NULL
 	FROM record r
 	LEFT JOIN request q ON q.seq = r.request
@@ -111,7 +111,7 @@ type sealedRecord struct {
 func (s *sealedRecord) columns() []any {
 	r := &s.r
 	return []any{&r.ID, &r.Institution, &r.Infno, &s.system, &s.key, &r.Step, &r.Attempt, &s.bill, &r.Visit,
-		&r.Operator.ID, &r.Operator.Name, &r.Operator.Type, &s.digest, &s.created, &s.input, &s.wire,
+		&r.Operator.ID, &r.Operator.Name, &r.Operator.Type, &r.Mapping, &s.digest, &s.created, &s.input, &s.wire,
 		&r.State, &r.Version, &s.updated, &r.Cause, &r.Holder, &s.output}
 }
 

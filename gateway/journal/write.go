@@ -214,8 +214,8 @@ const (
 	sqlBillSeq = `SELECT seq FROM bill WHERE id = $1`
 	sqlRecord  = `INSERT INTO record (id, institution, infno, request, step, attempt, bill, visit,
 			operator, operator_name, operator_type, digest, created, queued, born,
-			state, version, updated, cause, live, holder, held)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1, $19, $20)
+			state, version, updated, cause, live, holder, held, mapping)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 1, $19, $20, $21)
 		ON CONFLICT DO NOTHING`
 	sqlBody  = `INSERT INTO body (record, input, wire) VALUES ($1, $2, $3)`
 	sqlEvent = `INSERT INTO event (place, kind, at, cause, ref, note, data, evidence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
@@ -368,7 +368,7 @@ func (w *writing) record(e *sealedEntry) error {
 	fresh, err := w.tx.Add(sqlRecord, []any{
 		string(r.ID), string(r.Institution), string(r.Infno), request, r.Step, int64(r.Attempt), bill, r.Visit,
 		r.Operator.ID, r.Operator.Name, r.Operator.Type, r.WireDigest[:], created, queued, born,
-		string(r.State), born, created, holder, held,
+		string(r.State), born, created, holder, held, r.Mapping,
 	}, &seq)
 	if err != nil {
 		return err

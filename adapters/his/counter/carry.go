@@ -11,6 +11,7 @@ import (
 // came of each is logged with the mapping's version.
 func (c *Counter) Carry(ctx context.Context, who gateway.Caller, m gateway.Mapped, log *slog.Logger) []Answer {
 	var list []Answer
+	ctx = gateway.WithMapping(ctx, m.Version)
 	for _, o := range m.Orders {
 		a := c.Do(ctx, who, o)
 		list = append(list, a)

@@ -99,6 +99,7 @@ func (s *Server) work(ctx context.Context, r *reply, who gateway.Caller) {
 		}
 		return
 	}
+	ctx = gateway.WithMapping(ctx, mapped.Version)
 	for _, o := range mapped.Orders {
 		a := s.counter.Do(ctx, who, o)
 		r.answers = append(r.answers, a)

@@ -120,6 +120,7 @@ func (c *Clerk) Do(ctx context.Context, m *Message) (r Result) {
 		c.place(m, src, mapped, &r.Lines[0], 0, e.Findings)
 		return r
 	}
+	ctx = gateway.WithMapping(ctx, mapped.Version)
 	for i, o := range mapped.Orders {
 		a := c.counter.Do(ctx, c.who, o)
 		l := c.line(m, a)
