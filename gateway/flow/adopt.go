@@ -30,9 +30,7 @@ func (d *Desk) ownRow(ctx context.Context, q question, a *catalog.Ask, output an
 	case a.Gives == "":
 		return list[0], foundIt, nil
 	}
-	others, err := d.listAll(ctx, gateway.Query{
-		Institution: q.rec.Institution, Infno: q.rec.Infno, From: q.rec.CreatedAt.Add(-rivalsSince),
-	})
+	others, err := d.rivals(ctx, q, a)
 	if err != nil {
 		return nil, "", err
 	}
@@ -56,6 +54,40 @@ func (d *Desk) ownRow(ctx context.Context, q question, a *catalog.Ask, output an
 		}
 	}
 	return nil, foundNone, nil
+}
+
+// rivals lists the transactions that may have been given a row the question brings. A question by person brings
+// that person's rows, so only records about the person are looked at: the journal finds them by their mark.
+func (d *Desk) rivals(ctx context.Context, q question, a *catalog.Ask) ([]gateway.Record, error) {
+	since := q.rec.CreatedAt.Add(-rivalsSince)
+	person, known := "", false
+	for _, source := range a.By {
+		if source == "psn_no" {
+			person, known = q.value(source, "")
+		}
+	}
+	if !known {
+		return d.listAll(ctx, gateway.Query{Institution: q.rec.Institution, Infno: q.rec.Infno, From: since})
+	}
+	brief, err := d.listAll(ctx, gateway.Query{
+		Institution: q.rec.Institution, Infno: q.rec.Infno, Brief: true,
+		Marks: []gateway.Mark{{Kind: gateway.MarkPerson, Number: person}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var list []gateway.Record
+	for _, o := range brief {
+		if o.ID == q.rec.ID || o.CreatedAt.Before(since) || standingOf(o) == free {
+			continue
+		}
+		whole, err := d.opt.Journal.Record(ctx, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, whole)
+	}
+	return list, nil
 }
 
 // alike reports whether another record of the same number would be recognised by the same rows.

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -111,5 +113,43 @@ func TestALateQuestionRaisesNoAttemptFromAbsence(t *testing.T) {
 	recs, err := b.journal.List(bg, gateway.Query{Infno: "2201"})
 	if err != nil || len(recs) != 2 || recs[0].State != gateway.StateAbsent || recs[1].State != gateway.StateDone {
 		t.Fatalf("%+v %v", recs, err)
+	}
+}
+
+// counting counts the records that lists and looks bring.
+type counting struct {
+	gateway.Journal
+	n int
+}
+
+func (c *counting) List(ctx context.Context, q gateway.Query) ([]gateway.Record, error) {
+	recs, err := c.Journal.List(ctx, q)
+	c.n += len(recs)
+	return recs, err
+}
+
+// A question about one person's registration looks at that person's, however many others there are.
+func TestRivalsAreThePersonsOwn(t *testing.T) {
+	b := newBench(t, askingRegion())
+	for i := range 300 {
+		id, err := b.journal.NextMsgID(bg, hospital, b.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := gateway.Record{ID: id, Institution: hospital, Infno: "2201", Step: "2201", Attempt: 1, State: gateway.StateSent, CreatedAt: b.clock.Now(),
+			Input: []byte(`{"data":{"psn_no":"P9"}}`), Marks: []gateway.Mark{{Kind: gateway.MarkPerson, Number: "P" + strconv.Itoa(i+100)}}}
+		if _, err := b.journal.Write(bg, gateway.Entry{Record: &rec}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.town.fault = on("2201", 1, lostBack)
+	c := &counting{Journal: b.desk.opt.Journal}
+	b.desk.opt.Journal = c
+	s, err := b.desk.OpenSettlement(bg, his, bill("r1", 1))
+	if err != nil || s.Visit == "" {
+		t.Fatalf("%+v %v", s, err)
+	}
+	if c.n > 20 {
+		t.Errorf("%d records were read for one question", c.n)
 	}
 }
