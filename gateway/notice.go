@@ -23,7 +23,12 @@ type Notice struct {
 	Filing      *Filing           `json:"filing,omitempty"`
 	Error       *NoticeError      `json:"error,omitempty"`
 
-	Lane string `json:"-"` // notices of one lane, a bill, a stay or a visit, are brought in order; "" is in no order
+	// Event is "request.answered" when it is "". "outcome.absent" and "outcome.reversed" are no answers: the
+	// transaction of the request is known not to stand at the centre any more, and nobody was waiting. The same
+	// request may be sent again, or another one.
+	Event string `json:"-"`
+	Moot  bool   `json:"-"` // need not be brought any more: the HIS knows better by now
+	Lane  string `json:"-"` // notices of one lane, a bill, a stay or a visit, are brought in order; "" is in no order
 }
 
 // NoticeError is why a request was not carried out.

@@ -223,6 +223,9 @@ func (p *post) bring(ctx context.Context, j job) (ok, dead bool, err error) {
 		return false, true, err
 	case err != nil:
 		why = "the answer can not be read: " + err.Error()
+	case n.Moot:
+		c.o.Journal.Told(key, c.o.Clock.Now())
+		return true, false, nil
 	default:
 		why, dead = p.drawn(ctx, n, c.id(key, j.req.AnsweredAt), j.past.tries+1)
 	}
@@ -276,7 +279,7 @@ func (c *Courier) pause(tries int, id string) time.Duration {
 // message is the body of a delivery.
 type message struct {
 	Delivery string `json:"delivery_id"`
-	Event    string `json:"event"` // request.answered
+	Event    string `json:"event"` // request.answered, outcome.absent, outcome.reversed
 	gateway.Notice
 }
 
@@ -298,11 +301,18 @@ func (p *post) drawn(ctx context.Context, n gateway.Notice, id string, try int) 
 	return why, dead
 }
 
+func event(n gateway.Notice) string {
+	if n.Event == "" {
+		return "request.answered"
+	}
+	return n.Event
+}
+
 // post sends one answer; why is "" when the receiver took it. dead: nobody could have delivered
 // anything there just now.
 func (p *post) post(ctx context.Context, n gateway.Notice, id string, try int) (why string, dead bool) {
 	c := p.c
-	body, err := json.Marshal(message{Delivery: id, Event: "request.answered", Notice: n})
+	body, err := json.Marshal(message{Delivery: id, Event: event(n), Notice: n})
 	if err != nil {
 		return "the answer can not be written: " + err.Error(), false
 	}

@@ -239,7 +239,11 @@ func (d *Desk) HandEnd(ctx context.Context, id ident.MsgID, want gateway.HandDec
 		if next.Bill == "" {
 			entry.Answer = pointer(next.Request, next)
 		}
-		existing, err := d.opt.Journal.Write(ctx, append(slices.Clone(with), entry)...)
+		list := append(slices.Clone(with), entry)
+		if news := d.news(next, e); news != nil {
+			list = append(list, *news)
+		}
+		existing, err := d.opt.Journal.Write(ctx, list...)
 		switch {
 		case existing != nil:
 			return h.rec, gateway.ErrConflict

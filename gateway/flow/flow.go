@@ -124,6 +124,7 @@ type Desk struct {
 	creds  credentials
 	held   *holding // nil without a name
 	busy   busy     // records this process is working on
+	alone  busy     // those of them nobody waits for
 	relay  relay
 	orders orders // of people, about uploads
 	kinds  map[byte]gateway.CaseKind

@@ -25,6 +25,9 @@ func (d *Desk) Notice(ctx context.Context, key gateway.RequestKey) (gateway.Noti
 	if a.Error == nil && err != nil {
 		return n, err
 	}
+	if a.Outcome != "" {
+		return d.tellsNews(ctx, n, a)
+	}
 	n.Settlement, n.Stay, n.Sale, n.Filing = a.Settlement, a.Stay, a.Sale, a.Filing
 	if a.Record != "" {
 		rec, err := d.opt.Journal.Record(ctx, a.Record)

@@ -104,6 +104,8 @@ func (d *Desk) resolveOne(ctx context.Context, id ident.MsgID) {
 			d.mu.Unlock()
 		}
 	}()
+	d.alone.claim(id)
+	defer d.alone.free(id)
 	rec, err := d.opt.Journal.Record(ctx, id)
 	if err == nil {
 		after, err = d.pursue(ctx, rec, false)

@@ -234,7 +234,11 @@ func (d *Desk) addFirst(ctx context.Context, rec gateway.Record, e gateway.Event
 	if answer != nil {
 		entry.Answer = answer(next)
 	}
-	if _, err := d.opt.Journal.Write(ctx, entry); err != nil {
+	entries := []gateway.Entry{entry}
+	if news := d.news(next, e); news != nil {
+		entries = append(entries, *news)
+	}
+	if _, err := d.opt.Journal.Write(ctx, entries...); err != nil {
 		return rec, err
 	}
 	return next, nil

@@ -19,6 +19,7 @@ type stored struct {
 	Stay       *gateway.Stay       `json:"stay,omitempty"`
 	Sale       *gateway.Sale       `json:"sale,omitempty"`
 	Filing     *gateway.Filing     `json:"filing,omitempty"`
+	Outcome    gateway.State       `json:"outcome,omitempty"` // of Record, when the answer is news of it; see news
 	Error      *storedError        `json:"error,omitempty"`
 }
 
