@@ -183,6 +183,20 @@ type InvoiceDraft struct {
 	Related     string            `json:"related,omitempty"` // the same on all bills of one settlement
 	Held        string            `json:"held,omitempty"`    // why the bill may not circulate; "" when it may
 	Others      []InvoiceOther    `json:"others,omitempty"`
+	Facts       InvoiceFacts      `json:"facts,omitzero"`
+}
+
+// InvoiceFacts are what the insurance wants to know with a bill (the electronic settlement voucher) and
+// the platform of bills does not. Times are yyyy-MM-dd HH:mm:ss.
+type InvoiceFacts struct {
+	Settlement string      `json:"setl_id,omitempty"` // "" for what insurance has no part in
+	SettledAt  string      `json:"settled_at,omitempty"`
+	MedType    string      `json:"med_type,omitempty"`
+	Begin      string      `json:"begin,omitempty"`
+	End        string      `json:"end,omitempty"`
+	Doctor     Coded       `json:"doctor,omitzero"`
+	Diagnoses  []Diagnosis `json:"diagnoses,omitempty"`
+	InScope    money.Fen   `json:"in_scope,omitempty"`
 }
 
 // InvoicePayer is who pays. Name, Sex, Age, CardType and CardNo are needed.
@@ -258,7 +272,9 @@ type InvoiceLine struct {
 	Price    string    `json:"price"`
 	Amount   money.Fen `json:"amount"`
 	Self     money.Fen `json:"self"`
-	Class    string    `json:"class,omitempty"` // chrgitm_lv
+	Class    string    `json:"class,omitempty"`    // chrgitm_lv
+	Category string    `json:"category,omitempty"` // med_chrgitm_type, as the centre names it
+	Time     string    `json:"time,omitempty"`     // yyyy-MM-dd HH:mm:ss
 }
 
 // InvoiceVoucher is a deposit voucher a stay's bill uses up.

@@ -62,6 +62,15 @@ func TestEInvoicesEndToEnd(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 
+	// A quantity of a row goes back: the bill of the rest is that of what was settled again.
+	must(st.post(t.Context(), "/api/v1/settlements/"+a.ID+"/refund", gateway.RefundSettlement{RequestID: "QTY", Operator: bill.Operator,
+		Parts: []gateway.RowPart{{ID: bill.Fees[2].ID, Quantity: "1"}}, Credential: &bill.Credential}, &s))
+	list, err = st.gw.invoices.SettlementInvoices(t.Context(), st.caller(), a.ID)
+	must(err)
+	if len(list) != 3 || list[1].State != gateway.InvoiceReversed || list[2].State != gateway.InvoiceIssued || list[2].Total != s.Amounts.Total || s.Amounts.Total == list[1].Total {
+		t.Fatalf("%+v", list)
+	}
+
 	// The platform is away: the patient sees that it is being issued, and it is when it is back.
 	st.sim.einvoice.SetDown(true)
 	b := settle("E2", "99999919550608002X", "测试乙")
@@ -80,7 +89,7 @@ func TestEInvoicesEndToEnd(t *testing.T) {
 	if err != nil || waiting.State != gateway.InvoiceIssued {
 		t.Fatalf("%+v %v", waiting, err)
 	}
-	st.commands(t, list[1].ID)
+	st.commands(t, list[2].ID)
 }
 
 // caller is the HIS of the stage.

@@ -98,7 +98,7 @@ func Build(t Tables, busNo string, c Charged, asked gateway.IssueInvoice, now ti
 	d := gateway.InvoiceDraft{
 		BusNo: busNo, Kind: c.Kind, Institution: c.Institution, At: now, Place: t.PlaceOf(asked.Desk), Payee: asked.Operator.Name, Author: asked.Operator.Name,
 		Checker: t.Checker, Remark: asked.Remark, Payer: payer(t, c.Payer, asked.Payer), Visit: c.Visit, Total: c.Total, Money: c.Money,
-		Related: c.Subject, Held: asked.Held, Others: c.Others, Vouchers: c.Vouchers,
+		Related: c.Subject, Held: asked.Held, Others: c.Others, Vouchers: c.Vouchers, Facts: c.Facts,
 	}
 	if asked.Kind != "" {
 		d.Kind = asked.Kind
@@ -228,7 +228,7 @@ func charges(t Tables, rows []Row) (out []gateway.InvoiceCharge, lines []gateway
 		out[at].Amount += r.Amount
 		out[at].Self += r.Self
 		lines = append(lines, gateway.InvoiceLine{ID: strconv.Itoa(i + 1), Charge: c.Code, Code: r.Code, Name: r.Name, Unit: r.Unit,
-			Quantity: r.Quantity, Price: r.Price, Amount: r.Amount, Self: r.Self, Class: r.Class})
+			Quantity: r.Quantity, Price: r.Price, Amount: r.Amount, Self: r.Self, Class: r.Class, Category: r.Category, Time: r.Time})
 	}
 	slices.SortStableFunc(out, func(a, b gateway.InvoiceCharge) int {
 		switch {
@@ -252,6 +252,7 @@ func SelfPaid(subject string, inst ident.Institution, system string, revision [3
 		c.Patient = p.PatientID
 	}
 	c.mark(r.Visit, "")
+	c.Facts.Begin = r.Date
 	c.Visit = gateway.InvoiceVisit{Number: r.Visit, Date: r.Date, Department: r.Department, Insurance: gateway.Coded{Code: "99", Name: "自费"}}
 	var err error
 	if c.Total, err = money.Parse(r.Total); err != nil || c.Total < 0 {

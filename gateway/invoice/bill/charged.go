@@ -35,14 +35,15 @@ type Charged struct {
 	Visit       gateway.InvoiceVisit
 	Patient     string // what orders the patient's bills
 	Marks       []identity.Mark
+	Facts       gateway.InvoiceFacts
 	Others      []gateway.InvoiceOther
 	Vouchers    []gateway.InvoiceVoucher
 }
 
 // Row is one charged item. Category is med_chrgitm_type.
 type Row struct {
-	ID, Code, Name, Category, Unit, Quantity, Price, Class string
-	Amount, Self                                           money.Fen
+	ID, Code, Name, Category, Unit, Quantity, Price, Class, Time string
+	Amount, Self                                                 money.Fen
 }
 
 // Settlements reads settlements out of the gateway's own journal.
@@ -109,22 +110,45 @@ func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill,
 	if len(asked.Diagnoses) > 0 {
 		c.Visit.Disease = asked.Diagnoses[0].Name
 	}
+	c.Facts = gateway.InvoiceFacts{Settlement: string(now.SettlementID), SettledAt: now.SettledAt, MedType: asked.Visit.MedType, Begin: asked.Visit.Begin,
+		End: now.SettledAt, Doctor: asked.Visit.Doctor, Diagnoses: asked.Diagnoses}
 	gone := map[string]bool{}
 	for _, id := range now.RefundedRows {
 		gone[id] = true
+	}
+	left := map[string]string{}
+	for _, p := range now.ReducedRows {
+		left[p.ID] = p.Quantity
 	}
 	judged := judgements(recs, "2204")
 	for _, f := range asked.Fees {
 		if gone[f.ID] {
 			continue
 		}
-		r := Row{ID: f.ID, Code: f.Code, Name: f.Name, Quantity: f.Quantity, Price: f.Price}
+		if q, ok := left[f.ID]; ok { // what is left of it was settled as quantity times price
+			if f, err = reduced(f, q); err != nil {
+				return internal(b.ID, err)
+			}
+		}
+		r := Row{ID: f.ID, Code: f.Code, Name: f.Name, Quantity: f.Quantity, Price: f.Price, Time: f.Time}
 		if r.Amount, err = money.Parse(f.Amount); err != nil {
 			return internal(b.ID, err)
 		}
 		c.Rows = append(c.Rows, judged.on(r))
 	}
 	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
+}
+
+// reduced is a fee of which only a quantity is left.
+func reduced(f gateway.Fee, quantity string) (gateway.Fee, error) {
+	q, err1 := money.ParseDecimal(quantity, 4)
+	price, err2 := money.ParseDecimal(f.Price, 6)
+	if err := errors.Join(err1, err2); err != nil {
+		return f, err
+	}
+	amount, err := money.Product(q, price)
+	f.Quantity, f.Amount = quantity, amount.String()
+	return f, err
 }
 
 // mark says by what the bill is found when something else is sent about the visit.
@@ -188,6 +212,8 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 		v.To, _, _ = strings.Cut(text(info["endtime"]), " ")
 		v.LeftFrom = gateway.Coded{Code: text(info["dscg_dept_codg"]), Name: text(info["dscg_dept_name"])}
 	}
+	c.Facts = gateway.InvoiceFacts{Settlement: string(now.SettlementID), SettledAt: now.SettledAt, MedType: asked.Visit.MedType, Begin: asked.Visit.Begin,
+		End: v.To, Doctor: asked.Visit.Doctor, Diagnoses: asked.Diagnoses}
 	v.Days = days(v.From, v.To)
 	if c.Rows, err = stayRows(recs); err != nil {
 		return internal(b.ID, err)
@@ -221,7 +247,7 @@ func stayRows(recs []gateway.Record) ([]Row, error) {
 				}
 				delete(gone, id) // handed in again after it was taken back
 				out = append(out, judged.on(Row{ID: id, Code: text(r["med_list_codg"]), Name: text(r["medins_list_name"]),
-					Quantity: text(r["cnt"]), Price: text(r["pric"]), Amount: amount}))
+					Quantity: text(r["cnt"]), Price: text(r["pric"]), Amount: amount, Time: text(r["fee_ocur_time"])}))
 			}
 		}
 	}
@@ -300,12 +326,12 @@ func age(s string) string {
 
 // amounts says who pays what.
 func (c *Charged) amounts(id string, a *gateway.Amounts, insutype string, funds []gateway.FundPart) error {
-	var total, fund, account, cash, hospital, own, over, person, deduct, balance money.Fen
+	var total, fund, account, cash, hospital, own, over, person, deduct, balance, scope money.Fen
 	for _, x := range []struct {
 		into *money.Fen
 		text string
 	}{{&total, a.Total}, {&fund, a.Fund}, {&account, a.Account}, {&cash, a.Cash}, {&hospital, a.Hospital}, {&own, a.OwnPay},
-		{&over, a.OverLmt}, {&person, a.Person}, {&deduct, a.Deduct}, {&balance, a.Balance}} {
+		{&scope, a.InScope}, {&over, a.OverLmt}, {&person, a.Person}, {&deduct, a.Deduct}, {&balance, a.Balance}} {
 		if x.text == "" {
 			continue
 		}
@@ -319,6 +345,7 @@ func (c *Charged) amounts(id string, a *gateway.Amounts, insutype string, funds 
 		fund -= account
 	}
 	c.Total = total
+	c.Facts.InScope = scope
 	c.Money = gateway.InvoiceMoney{Account: account, Fund: fund, Cash: cash, Discount: hospital, OwnPay: own + over,
 		SelfShare: deduct, SelfPay: max(person-own-over, 0), Balance: balance}
 	c.Visit.Insurance = gateway.Coded{Code: insutype, Name: insutype}
