@@ -11,6 +11,7 @@ import (
 	"yiqiao/gateway/filing"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/invoice"
+	"yiqiao/gateway/invoice/voucher"
 	"yiqiao/gateway/pharmacy"
 	"yiqiao/gateway/recon"
 )
@@ -101,12 +102,14 @@ type front struct {
 	invoice.Desk
 	pharmacy.Counter
 	filing.Office
+	voucher.Sender
 	troubles []func() string
 }
 
 // front is what the HIS interface is given.
 func (srv *server) front() front {
-	return front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, pharmacy.Counter{Cases: srv.desk}, filing.Office{Cases: srv.desk}, srv.troubles}
+	return front{invoice.Desk{Counter: srv.desk, Office: srv.invoices}, pharmacy.Counter{Cases: srv.desk}, filing.Office{Cases: srv.desk},
+		voucher.Sender{Books: srv.invoices, Desk: srv.desk, Catalog: srv.parts.catalog, Institutions: srv.parts.institutions}, srv.troubles}
 }
 
 // Degraded implements gateway.Degraded.

@@ -25,6 +25,7 @@ type Handler struct {
 	invoice  invoiceBinders
 	cases    caseBinders
 	review   reviewBinders
+	paper    paperBinders
 }
 
 // Rules of the desk's structs that their tags do not say.
@@ -91,6 +92,12 @@ func New(o Options) (*Handler, error) {
 	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
 	api.POST("/einvoices/:id/paper", h.guarded(h.postInvoicePaper))
 	api.POST("/einvoices/:id/deliver", h.guarded(h.postInvoiceDeliver))
+	api.GET("/einvoices/:id/paper", h.guarded(h.getInvoicePaper))
+	api.GET("/einvoices/:id/voucher", h.guarded(h.getInvoiceVoucher))
+	api.POST("/einvoices/:id/voucher", h.guarded(h.postInvoiceVoucher))
+	api.POST("/einvoices/:id/file", h.guarded(h.postInvoiceFile))
+	api.GET("/einvoice-papers", h.guarded(h.getPapers))
+	api.POST("/einvoice-papers/void", h.guarded(h.postVoidPapers))
 	api.GET("/einvoices/:id", h.guarded(h.getInvoice))
 	h.engine = e
 	return h, nil
@@ -131,7 +138,10 @@ func (h *Handler) bindings() (err error) {
 	if h.review, err = newReviewBinders(); err != nil {
 		return err
 	}
-	h.invoice, err = newInvoiceBinders()
+	if h.invoice, err = newInvoiceBinders(); err != nil {
+		return err
+	}
+	h.paper, err = newPaperBinders()
 	return err
 }
 

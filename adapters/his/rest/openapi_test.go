@@ -72,6 +72,12 @@ var described = map[string]reflect.Type{
 	"EInvoiceList":      reflect.TypeFor[EInvoiceList](),
 	"InvoiceNumber":     reflect.TypeFor[gateway.InvoiceNumber](),
 	"PaperNumber":       reflect.TypeFor[gateway.PaperNumber](),
+	"PaperStock":        reflect.TypeFor[gateway.PaperStock](),
+	"VoidPapers":        reflect.TypeFor[gateway.VoidPapers](),
+	"PaperPrint":        reflect.TypeFor[gateway.PaperPrint](),
+	"SendVoucher":       reflect.TypeFor[gateway.SendVoucher](),
+	"SendInvoiceFile":   reflect.TypeFor[gateway.SendInvoiceFile](),
+	"InvoiceVoucherSet": reflect.TypeFor[gateway.InvoiceVoucherSet](),
 	"InvoiceStep":       reflect.TypeFor[gateway.InvoiceStep](),
 	"Amounts":           reflect.TypeFor[gateway.Amounts](),
 	"FundPart":          reflect.TypeFor[gateway.FundPart](),
@@ -344,6 +350,13 @@ func TestRequestsAreJudgedAsDescribed(t *testing.T) {
 		"/api/v1/stays/{id}/discharge":        func(v any) []check.Finding { _, f := h.stay.discharge.Bind(v); return f },
 		"/api/v1/stays/{id}/settle":           func(v any) []check.Finding { _, f := h.stay.settle.Bind(v); return f },
 		"/api/v1/stays/{id}/refund":           func(v any) []check.Finding { _, f := h.stay.refund.Bind(v); return f },
+		"/api/v1/einvoices":                   func(v any) []check.Finding { _, f := h.invoice.issue.Bind(v); return f },
+		"/api/v1/einvoices/{id}/reverse":      func(v any) []check.Finding { _, f := h.invoice.reverse.Bind(v); return f },
+		"/api/v1/einvoices/{id}/paper":        func(v any) []check.Finding { _, f := h.invoice.paper.Bind(v); return f },
+		"/api/v1/einvoices/{id}/deliver":      func(v any) []check.Finding { _, f := h.invoice.deliver.Bind(v); return f },
+		"/api/v1/einvoices/{id}/voucher":      func(v any) []check.Finding { _, f := h.paper.voucher.Bind(v); return f },
+		"/api/v1/einvoices/{id}/file":         func(v any) []check.Finding { _, f := h.paper.file.Bind(v); return f },
+		"/api/v1/einvoice-papers/void":        func(v any) []check.Finding { _, f := h.paper.void.Bind(v); return f },
 	} {
 		content := at(doc, "paths", path, "post", "requestBody", "content", "application/json")
 		schema, example := at(content, "schema"), at(content, "example")

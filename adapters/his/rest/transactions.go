@@ -43,6 +43,11 @@ func (h *Handler) send(k *call, param string, to func(context.Context, gateway.C
 	if err != nil {
 		return answer{}, k.fromDesk(err)
 	}
+	return k.sent(t)
+}
+
+// sent answers a POST that made a transaction.
+func (k *call) sent(t gateway.Transaction) (answer, error) {
 	k.note(string(t.ID))
 	if answered(t) {
 		k.tell = k.requestID
