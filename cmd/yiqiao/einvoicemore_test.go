@@ -57,9 +57,9 @@ func TestSettlementVoucher(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, described := range []bool{false, true} {
-		st, err := newStageWith(t.Context(), io.Discard, io.Discard, "mpc+tif", stageOptions{change: func(g *gatewaySettings, _ *simulatorSettings) {
+		st, err := newStageWith(t.Context(), io.Discard, io.Discard, "mpc+tif", stageOptions{change: func(g *gatewaySettings, s *simulatorSettings) {
 			if described {
-				g.Editions = []string{overlay}
+				g.Editions, s.Editions = []string{overlay}, []string{overlay}
 			}
 		}})
 		if err != nil {

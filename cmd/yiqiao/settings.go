@@ -201,6 +201,7 @@ type simulatorSettings struct {
 	FileForm     string            `yaml:"file_form"`    // the only form of a file in 9101: base64, int8array, uint8array, multipart; none: any
 	AskByVisit   bool              `yaml:"ask_by_visit"` // answers 5203 without setl_id
 	SignIn       bool              `yaml:"sign_in"`
+	Editions     []string          `yaml:"editions"` // overlay files, as the gateway has them: describes what the published tables do not
 	Keys         keysSettings      `yaml:"keys"`
 	// Einvoice is the simulated platform of electronic invoices, on a port of its own.
 	Einvoice simEinvoiceSettings `yaml:"einvoice"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"yiqiao/crypto/envelope"
 	"yiqiao/crypto/sm"
 	"yiqiao/gateway/config"
+	"yiqiao/schemas/catalog"
+	"yiqiao/schemas/overlay"
 	simcentre "yiqiao/simulator/centre"
 	"yiqiao/simulator/fault"
 	siminvoice "yiqiao/simulator/invoice"
@@ -61,6 +64,26 @@ func simulateCommand(s *streams) *cobra.Command {
 	return c
 }
 
+// tables are what the simulated centre knows; nil: the published ones.
+func (s *simulatorSettings) tables() (*catalog.Catalog, error) {
+	if len(s.Editions) == 0 {
+		return nil, nil
+	}
+	var files []string
+	for _, f := range s.Editions {
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(s.base, f)
+		}
+		files = append(files, f)
+	}
+	list, err := readOverlays(files)
+	if err != nil {
+		return nil, err
+	}
+	cat, _, err := overlay.Union(list)
+	return cat, err
+}
+
 // simServer is a running simulator: the centre's port and the control port.
 type simServer struct {
 	centre        *simcentre.Centre
@@ -90,11 +113,15 @@ func newSimServer(s *simulatorSettings) (_ *simServer, err error) {
 			srv.close()
 		}
 	}()
+	cat, err := s.tables()
+	if err != nil {
+		return nil, err
+	}
 	if srv.faults, err = fault.NewScript(); err != nil {
 		return nil, err
 	}
 	srv.centre, err = simcentre.New(simcentre.Options{
-		Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Mobile: mobile, Prescription: prescription, Skew: s.Skew.Or(5 * time.Minute),
+		Catalog: cat, Seed: s.Seed, Now: time.Now, Profile: profile, Transport: transport, Issuer: issuer, Mobile: mobile, Prescription: prescription, Skew: s.Skew.Or(5 * time.Minute),
 		Region: simcentre.Region{AskByVisit: s.AskByVisit, RequireSign: s.SignIn, FileForm: s.FileForm}, Faults: srv.faults,
 	})
 	if err != nil {
