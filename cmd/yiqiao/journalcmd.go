@@ -51,7 +51,15 @@ func (g *gatewaySettings) openPresent(ctx context.Context) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return g.openJournal(ctx, p)
+	j, err := g.openJournal(ctx, p)
+	if err != nil {
+		return j, err
+	}
+	if err := j.actOf(ctx); err != nil {
+		j.close()
+		return opened{}, err
+	}
+	return j, nil
 }
 
 // listed is one line of `journal list`.

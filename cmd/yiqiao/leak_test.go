@@ -202,6 +202,8 @@ type leakRig struct {
 	n      int
 	hooks  atomic.Int64 // answers that were brought
 	bills  []string
+	end    context.CancelFunc
+	ended  chan struct{}
 }
 
 func newLeakRig(t *testing.T) *leakRig {
@@ -254,6 +256,7 @@ func newLeakRig(t *testing.T) *leakRig {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.gw.run(ctx) }()
+	r.end, r.ended = stop, done
 	t.Cleanup(func() { stop(); <-done; r.gw.close() })
 	r.key = readText(t, filepath.Join(r.dir, starterAPIKey))
 	return r

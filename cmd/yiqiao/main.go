@@ -99,6 +99,7 @@ Yiqiao stands between a hospital information system and the national medical-ins
 		SilenceErrors: true,
 		Version:       version,
 	}
+	root.PersistentPreRun = remember
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

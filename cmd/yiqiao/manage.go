@@ -73,20 +73,22 @@ func (s *gatewaySettings) watching(p *parts, clock gateway.Clock) (*watching, er
 			}
 		}
 	}
+	w.certificate("interface", s, s.TLS.Cert, s.TLS.Key)
 	for i, h := range s.HL7 {
-		if h.Cert == "" {
-			continue
-		}
-		pair, err := tls.LoadX509KeyPair(s.path(h.Cert), s.path(h.Key))
-		if err != nil {
-			continue // openHL7 says what is wrong
-		}
-		if pair.Leaf != nil {
-			w.expiries = append(w.expiries, metrics.Expiry{Kind: "certificate", Name: "hl7:" + strconv.Itoa(i), Until: pair.Leaf.NotAfter})
-		}
+		w.certificate("hl7:"+strconv.Itoa(i), s, h.Cert, h.Key)
 	}
 	w.m, err = metrics.New(o)
 	return w, err
+}
+
+// certificate shows until when one of our own is good. Whoever uses it says what is wrong with it.
+func (w *watching) certificate(name string, s *gatewaySettings, cert, key string) {
+	if cert == "" {
+		return
+	}
+	if pair, err := tls.LoadX509KeyPair(s.path(cert), s.path(key)); err == nil && pair.Leaf != nil {
+		w.expiries = append(w.expiries, metrics.Expiry{Kind: "certificate", Name: name, Until: pair.Leaf.NotAfter})
+	}
 }
 
 // line is what is told of the messages of a centre.

@@ -176,6 +176,9 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err := srv.desk.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("核实上次未决的交易时 / recovering the journal: %w", err)
 	}
+	if err := srv.started(ctx, name); err != nil {
+		return nil, err
+	}
 	if srv.invoices, err = g.invoiceOffice(srv.parts, srv.journal, srv.desk, clock); err != nil {
 		return nil, err
 	}
@@ -196,6 +199,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 		Clock: clock, Log: log, Version: version, MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent, Refused: srv.refused.note,
 	}
 	srv.parts.watch.calls(&o)
+	srv.denied(&o, clock)
 	if err = srv.watched(g); err != nil {
 		return nil, err
 	}
@@ -236,7 +240,8 @@ func (srv *server) centre(i ident.Institution) gateway.Centre {
 func (srv *server) addr() string { return srv.ln.Addr().String() }
 
 // run serves until ctx ends, lets open requests finish, and stops what it started.
-func (srv *server) run(ctx context.Context) error {
+func (srv *server) run(ctx context.Context) (over error) {
+	defer func() { srv.stopped(over) }() // when everything has ended
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
