@@ -78,6 +78,10 @@ func (srv *server) mounted(o rest.Options) (http.Handler, error) {
 		return nil, err
 	}
 	list := append([]mount{{rest.NativePath, n}}, srv.mounts...)
+	srv.routes = h.Routes()
+	for _, m := range list {
+		srv.routes = append(srv.routes, "* "+m.path)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, m := range list {
 			if r.URL.Path == m.path || strings.HasPrefix(r.URL.Path, m.path+"/") {

@@ -93,6 +93,7 @@ type server struct {
 	troubles []func() string               // what they say fails, "" when nothing does
 	hl7      []*hl7Listener
 	mounts   []mount
+	routes   []string // of the HIS interface, and what is mounted beside it
 	refused  *refusals
 	guard    *admit.Guard
 	ln       net.Listener

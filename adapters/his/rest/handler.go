@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -207,4 +208,14 @@ func noRoute(*call) (answer, error) {
 
 func noMethod(*call) (answer, error) {
 	return answer{}, &gateway.Error{Code: gateway.CodeMethod, Op: "rest"}
+}
+
+// Routes lists what the handler serves, "METHOD /path/:param", sorted.
+func (h *Handler) Routes() []string {
+	var list []string
+	for _, r := range h.engine.Routes() {
+		list = append(list, r.Method+" "+r.Path)
+	}
+	slices.Sort(list)
+	return list
 }
