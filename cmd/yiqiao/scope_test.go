@@ -147,7 +147,7 @@ func (a *alliance) fill() {
 	id, err := j.NextMsgID(ctx, nearHospital, time.Now())
 	a.must(err)
 	_, err = j.Write(ctx, gateway.Entry{Record: &gateway.Record{ID: id, Institution: nearHospital, Infno: "2207", Step: "2207", Attempt: 1, State: gateway.StateSent,
-		CreatedAt: time.Now(), Operator: op, Request: gateway.RequestKey{System: "his-main"}, Input: []byte(`{"data":{"psn_no":"P1","mdtrt_id":"V1","medfee_sumamt":"12.00"}}`)}})
+		CreatedAt: time.Now(), Operator: op, Input: []byte(`{"data":{"psn_no":"P1","mdtrt_id":"V1","medfee_sumamt":"12.00"}}`)}})
 	a.must(err)
 	for i, k := range []gateway.EventKind{gateway.EventUnknown, gateway.EventParked} {
 		_, err = j.Write(ctx, gateway.Entry{Append: &gateway.Append{ID: id, Version: i + 1, Event: gateway.Event{Kind: k, At: time.Now(), Cause: gateway.CauseTimeout}}})
@@ -357,6 +357,14 @@ func TestForeignInstitutions(t *testing.T) {
 		other, words, _ := try(nobodys[d.kind])
 		if status != other || faceless(text, a.ids[d.kind]) != faceless(words, nobodys[d.kind]) {
 			t.Errorf("%s tells what is another's from what is not there:\n%d %s\n%d %s", route, status, text, other, words)
+		}
+	}
+	// A reversal at the low level that names a message of the other hospital.
+	for _, id := range []string{a.ids["transaction"], a.ids["parked"]} {
+		_, text := a.call(farKey, "POST", "/api/v1/transactions/2601", gateway.Transact{RequestID: "FAR-2601-" + id, Operator: a.operator(), InsuplcArea: "440100",
+			Input: obj{"data": obj{"psn_no": "P1", "omsgid": id, "oinfno": "2207"}}})
+		if !strings.Contains(text, "not-found") {
+			t.Errorf("a reversal of another's message: %s", text)
 		}
 	}
 	if after := a.states(); after != before {

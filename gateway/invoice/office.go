@@ -300,11 +300,12 @@ func (f *Office) IssueInvoice(ctx context.Context, c gateway.Caller, r gateway.I
 	ctx = context.WithoutCancel(ctx)
 	content := f.content(r)
 	charged, err := f.chargedFor(ctx, subject, inst, c.System, ask{Issue: r, Key: content})
+	// What is another's is not there, whatever else is wrong with it.
+	if other := charged.System != c.System || charged.Institution != inst; other && (err == nil || charged.System != "" || isNotFound(err)) {
+		return gateway.EInvoice{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Path: "/settlement"}
+	}
 	if err != nil {
 		return gateway.EInvoice{}, err
-	}
-	if charged.System != c.System || charged.Institution != inst {
-		return gateway.EInvoice{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Path: "/settlement"}
 	}
 	if err := f.wantedBy(ctx, subject, &charged, r, req, content); err != nil {
 		return gateway.EInvoice{}, err
@@ -342,6 +343,11 @@ func (f *Office) chargedFor(ctx context.Context, subject string, inst ident.Inst
 		c.Patient = a.Issue.Payer.PatientID
 	}
 	return c, failure("einvoice.charged", subject, err)
+}
+
+func isNotFound(err error) bool {
+	var e *gateway.Error
+	return errors.As(err, &e) && e.Code == gateway.CodeNotFound
 }
 
 // vouchers are deposits a stay's bill uses up.

@@ -116,7 +116,7 @@ func (b *Book) Show(ctx context.Context, no int) (Proposal, error) {
 	}
 	p := b.items[no]
 	if p == nil {
-		return Proposal{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Detail: fmt.Sprint(no)}
+		return Proposal{}, notThere(no)
 	}
 	return asAt(p, b.o.Clock.Now()), nil
 }

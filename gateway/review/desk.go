@@ -71,9 +71,11 @@ func (d Desk) Review(ctx context.Context, c gateway.Caller, by gateway.Person, n
 		return gateway.Review{}, err
 	}
 	if !scoped(c, p.Subject.Institution) {
-		return gateway.Review{}, &gateway.Error{Code: gateway.CodeNotFound, Op: op}
+		return gateway.Review{}, notThere(no)
 	}
-	if err := d.Book.sees(ctx, by, p.Subject.Institution); err != nil {
+	if err := d.Book.sees(ctx, by, p.Subject.Institution); isCode(err, gateway.CodeNotFound) {
+		return gateway.Review{}, notThere(no)
+	} else if err != nil {
 		return gateway.Review{}, err
 	}
 	return p, nil

@@ -290,9 +290,11 @@ func (b *Book) undecided(ctx context.Context, by gateway.Person, no int) (Propos
 	}
 	p := b.items[no]
 	if p == nil {
-		return Proposal{}, 0, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Detail: fmt.Sprint(no)}
+		return Proposal{}, 0, notThere(no)
 	}
-	if err := b.sees(ctx, by, p.Subject.Institution); err != nil {
+	if err := b.sees(ctx, by, p.Subject.Institution); isCode(err, gateway.CodeNotFound) {
+		return Proposal{}, 0, notThere(no)
+	} else if err != nil {
 		return Proposal{}, 0, err
 	}
 	now := b.o.Clock.Now()
@@ -342,6 +344,11 @@ func (b *Book) may(ctx context.Context, p gateway.Person, what gateway.Act) erro
 		return bad("/by/name", "长度<=50")
 	}
 	return b.o.May(ctx, p, what)
+}
+
+// notThere is the one answer about a proposal that is not there and one that is another's.
+func notThere(no int) error {
+	return &gateway.Error{Code: gateway.CodeNotFound, Op: op, Detail: fmt.Sprint(no)}
 }
 
 // sees is CodeNotFound for a person that does not work for an institution.
