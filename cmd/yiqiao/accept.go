@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +24,6 @@ import (
 	"yiqiao/crypto/sm"
 	"yiqiao/schemas/catalog"
 	"yiqiao/simulator/acceptance"
-	simcentre "yiqiao/simulator/centre"
 )
 
 func acceptCommand(s *streams) *cobra.Command {
@@ -46,6 +47,9 @@ type acceptFlags struct {
 	only                                  []string
 	seed                                  uint64
 	json, testPlace, rehearse, door       bool
+	resume                                bool
+	parallel                              int
+	limit                                 time.Duration
 	wait                                  time.Duration
 }
 
@@ -88,6 +92,9 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.key, "key", "", "用此 SM2 私钥签名报告 / sign the report with this key file")
 	c.Flags().StringVar(&f.previous, "previous", "", "与此 report.json 比较 / compare with this report")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点 / where numbers start")
+	c.Flags().BoolVar(&f.resume, "resume", false, "接着上次中断的验收 (需要同一个 --out) / go on with a run that was broken off")
+	c.Flags().IntVar(&f.parallel, "parallel", 1, "同时进行的人员数; 1 时结果按种子可重复 / lanes at once, one for each person")
+	c.Flags().DurationVar(&f.limit, "limit", time.Minute, "一次答复的时限 (centre) / limit of one answer")
 	c.Flags().BoolVar(&f.json, "json", false, "打印 JSON / print JSON")
 	c.Flags().BoolVar(&f.testPlace, "this-is-a-test-environment", false, "确认对方是测试环境 / the target is no production")
 	_ = c.RegisterFlagCompletionFunc("target", cobra.FixedCompletions([]string{"simulator", "centre", "his", "gateway"}, cobra.ShellCompDirectiveNoFileComp))
@@ -104,15 +111,18 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	if err != nil {
 		return err
 	}
-	o := acceptance.Options{Suite: f.suite, Only: f.only, Seed: f.seed, Now: time.Now}
+	o := acceptance.Options{Suite: f.suite, Only: f.only, Seed: f.seed, Now: time.Now, Parallel: f.parallel}
 	name := f.target
 	switch f.target {
 	case "simulator":
 		o.Site, err = acceptance.SimulatorSite()
 		if err == nil {
-			var done func()
-			o.Target, done, err = acceptSimulator(p, cat, f.profile)
-			defer done()
+			var sim *acceptance.Simulation
+			if sim, err = acceptance.Simulate(acceptance.SimulationOptions{Catalog: cat, Profile: f.profile, Provider: p, Rand: rand.Reader, Now: time.Now}); err != nil {
+				return err
+			}
+			defer sim.Centre.Close()
+			o.Target, o.Services = sim.Target, sim.Services
 		}
 		name += " (" + f.profile + ")"
 	case "centre":
@@ -122,7 +132,10 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 		if f.site == "" {
 			return errors.New("需要 --site 测试数据文件 (yiqiao accept site 给出样例) / --site is needed")
 		}
-		o.Target, name, err = acceptCentre(p, f)
+		if o.Site, err = readSite(f.site); err != nil {
+			return err
+		}
+		o.Target, name, err = acceptCentre(p, f, o.Site)
 	case "his", "gateway":
 		return acceptWatched(ctx, s, f, p, cat)
 	default:
@@ -133,6 +146,22 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	if err != nil {
 		return err
+	}
+	var kept *acceptance.Progress
+	if f.out != "" {
+		if err := os.MkdirAll(f.out, 0o700); err != nil {
+			return err
+		}
+		what, err := json.Marshal([]any{name, f.suite, f.only, f.seed, o.Site})
+		if err != nil {
+			return err
+		}
+		if kept, o.Known, err = acceptance.OpenProgress(filepath.Join(f.out, "progress.jsonl"), string(what), f.resume); err != nil {
+			return err
+		}
+		o.Keep = kept.Keep
+	} else if f.resume {
+		return errors.New("--resume 需要 --out: 进度保存在报告文件夹里 / --resume needs --out")
 	}
 	if !f.json && term.IsTerminal(int(os.Stderr.Fd())) {
 		began := time.Now()
@@ -150,8 +179,13 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	res := r.Run(ctx)
 	res.Target = name
+	if kept != nil {
+		if err := kept.Close(ctx.Err() == nil); err != nil {
+			return err
+		}
+	}
 	if ctx.Err() != nil {
-		return errors.New("验收被中断 / interrupted")
+		return fmt.Errorf("验收被中断, 已执行 %d 个用例; 有 --out 时加 --resume 继续 / interrupted", len(res.Cases))
 	}
 	return acceptEnd(s, p, f, res)
 }
@@ -280,43 +314,8 @@ func plainLine() (envelope.Profile, error) {
 	return envelope.New("none", envelope.Party{}, envelope.Options{})
 }
 
-// acceptSimulator is a simulated centre with keys made for this run.
-func acceptSimulator(p sm.Provider, cat *catalog.Catalog, profile string) (acceptance.Target, func(), error) {
-	nothing := func() {}
-	if !slices.Contains([]string{"none", "mpc"}, profile) {
-		return nil, nothing, fmt.Errorf("--profile %q: none, mpc", profile)
-	}
-	var k [3]*sm.PrivateKey
-	for i := range k {
-		var err error
-		if k[i], err = sm.GenerateKey(rand.Reader); err != nil {
-			return nil, nothing, err
-		}
-	}
-	line := func(own, peer *sm.PrivateKey) (envelope.Profile, error) {
-		return envelope.New(profile, envelope.Party{AppID: "YIQIAOACCEPTANCE", AppSecret: "acceptance run", Sign: own, Verify: []*sm.PublicKey{peer.Public()}}, envelope.Options{Provider: p})
-	}
-	c := &acceptance.Client{URL: "http://simulator/fsi/api", Rand: rand.Reader, Now: time.Now, Seals: profile != "none"}
-	theirs, err := line(k[1], k[0])
-	if err != nil {
-		return nil, nothing, err
-	}
-	if c.Profile, err = line(k[0], k[1]); err != nil {
-		return nil, nothing, err
-	}
-	if c.Stranger, err = line(k[2], k[1]); err != nil {
-		return nil, nothing, err
-	}
-	sim, err := simcentre.New(simcentre.Options{Catalog: cat, Profile: theirs})
-	if err != nil {
-		return nil, nothing, err
-	}
-	c.HTTP = acceptance.Local(sim.Handler())
-	return c, sim.Close, nil
-}
-
 // acceptCentre is the way to a centre of a configuration, with its own keys and headers.
-func acceptCentre(p sm.Provider, f acceptFlags) (acceptance.Target, string, error) {
+func acceptCentre(p sm.Provider, f acceptFlags, site acceptance.Site) (acceptance.Target, string, error) {
 	g, err := loadGateway(cmp.Or(f.config, "."))
 	if err != nil {
 		return nil, "", err
@@ -324,6 +323,12 @@ func acceptCentre(p sm.Provider, f acceptFlags) (acceptance.Target, string, erro
 	set, ok := g.Centres[f.centre]
 	if !ok {
 		return nil, "", fmt.Errorf("centres.%s: 配置中没有 / not in the configuration", f.centre)
+	}
+	if !site.TestInstitution {
+		return nil, "", errors.New("测试数据中没有 test_institution: true: 请确认机构与人员都是测试用的 / the site file does not say that its institution is one for tests")
+	}
+	if !slices.ContainsFunc(g.Institutions, func(i institutionSettings) bool { return i.Code == site.Institution }) {
+		return nil, "", fmt.Errorf("测试数据的机构 %s 不在配置中 / the institution is not in the configuration", site.Institution)
 	}
 	profile, transport, _, err := set.line(p, g.places(), systemClock{})
 	if err != nil {
@@ -333,17 +338,28 @@ func acceptCentre(p sm.Provider, f acceptFlags) (acceptance.Target, string, erro
 	c := &acceptance.Client{
 		URL: set.URL, HTTP: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2}, Profile: profile, Seals: envelopeName != "none",
 		Transport: transport, Stamps: transportName != "plain" && transportName != "", Rand: rand.Reader, Now: time.Now,
-		PerInfno: set.URLStyle != "single",
+		PerInfno: set.URLStyle != "single", Limit: f.limit,
 	}
 	return c, set.URL, nil
 }
 
+// verified is what `accept verify --json` prints.
+type verified struct {
+	Valid   bool                      `json:"valid"`
+	Problem string                    `json:"problem,omitempty"`
+	Target  string                    `json:"target,omitempty"`
+	Began   time.Time                 `json:"began,omitzero"`
+	Passed  bool                      `json:"passed"`
+	Counts  map[acceptance.Status]int `json:"counts,omitempty"`
+}
+
 func acceptVerifyCommand(s *streams) *cobra.Command {
 	var key string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:     "verify FOLDER",
 		Short:   "验证报告的签名 / Verify the signature of a report",
-		Example: "  yiqiao accept verify report --key office.pub",
+		Example: "  yiqiao accept verify report --key office.pub\n  yiqiao accept verify report --key office.pub --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			p, err := provider("")
@@ -360,6 +376,12 @@ func acceptVerifyCommand(s *streams) *cobra.Command {
 			}
 			res, err := acceptance.Verify(os.DirFS(args[0]), p, pub)
 			if errors.Is(err, acceptance.ErrReport) {
+				if asJSON {
+					if err := printJSON(s.out, verified{Problem: err.Error()}); err != nil {
+						return err
+					}
+					return errNo
+				}
 				fmt.Fprintln(s.out, err)
 				return errNo
 			}
@@ -367,11 +389,15 @@ func acceptVerifyCommand(s *streams) *cobra.Command {
 				return err
 			}
 			n := res.Counts()
+			if asJSON {
+				return printJSON(s.out, verified{Valid: true, Target: res.Target, Began: res.Began, Passed: res.Passed(), Counts: n})
+			}
 			fmt.Fprintf(s.out, "签名有效: %s, %s, 通过 %d, 未通过 %d\n", res.Target, res.Began.Format(time.DateTime), n[acceptance.Pass], n[acceptance.Fail])
 			return nil
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "签名者的公钥文件 / the signer's public key")
+	c.Flags().BoolVar(&asJSON, "json", false, "打印 JSON / print JSON")
 	_ = c.MarkFlagRequired("key")
 	return c
 }

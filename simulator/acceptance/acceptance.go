@@ -71,6 +71,8 @@ type Site struct {
 	Values          map[string]string `yaml:"values"` // item codes and the like
 	// FundIncludesAccount: fund_pay_sumamt contains acct_pay there (identity E).
 	FundIncludesAccount bool `yaml:"fund_includes_account"`
+	// TestInstitution: somebody made sure that institution and people are there for tests only.
+	TestInstitution bool `yaml:"test_institution"`
 	// SignIn: messages need a sign_no.
 	SignIn bool `yaml:"sign_in"`
 }
@@ -86,7 +88,16 @@ type Options struct {
 	Cases  []Case
 	Inputs Inputs
 	Now    func() time.Time
-	// Progress, when set, is called after each case.
+	// Services are the centres beside the core one, by the name a case gives: mobile, prescription, einvoice. Their messages are the
+	// data of a transaction; cases of a service that is not there are not run.
+	Services map[string]Target
+	// Parallel is how many lanes run at once; cases of one person stay in one lane. Up to one: one after the other, and
+	// the same seed gives the same report.
+	Parallel int
+	// Known are cases that need not be run again, by id; Keep, when set, is told of each that was.
+	Known map[string]Kept
+	Keep  func(Kept)
+	// Progress, when set, is called after each case, never concurrently.
 	Progress func(done, total int, c CaseResult)
 }
 

@@ -1,7 +1,9 @@
 package acceptance
 
 import (
+	"archive/zip"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,9 +25,11 @@ type Case struct {
 	Suite    string   `yaml:"suite"`
 	Title    Text     `yaml:"title"`
 	Person   string   `yaml:"person"` // a role of Site.People
-	Needs    string   `yaml:"needs"`  // "" or what the target's security must allow: see Target.Spoils
+	Needs    string   `yaml:"needs"`  // "" or what the target's security must allow (Target.Spoils), or sign-in where one is asked for
 	Verifies []string `yaml:"verifies"`
 	SignsOut bool     `yaml:"signs_out"` // the session ends with it; the run signs in again
+	Service  string   `yaml:"service"`   // "" or one of Options.Services
+	Alone    bool     `yaml:"alone"`     // nothing else may go on beside it
 	Steps    []Step   `yaml:"steps"`
 }
 
@@ -39,9 +43,10 @@ type Step struct {
 	Drop     []string             `yaml:"drop"`
 	Rows     int                  `yaml:"rows"`  // so many copies of the first row of its list, numbered
 	As       string               `yaml:"as"`    // another institution's code
+	Sign     string               `yaml:"sign"`  // instead of the sign_no of the run
 	MsgID    string               `yaml:"msgid"` // instead of a new one
 	Raw      string               `yaml:"raw"`   // these bytes instead of a message; ${message} is the message
-	Spoil    string               `yaml:"spoil"` // see Target.Exchange
+	Spoil    string               `yaml:"spoil"` // see Target.Exchange; lost: sent as it is, the answer not looked at
 	Expect   Expect               `yaml:"expect"`
 	Save     map[string]string    `yaml:"save"` // variable: path in output, "= path + path - 1.00", or "msgid"
 	Verifies []string             `yaml:"verifies"`
@@ -49,7 +54,7 @@ type Step struct {
 
 // Expect is what the answer must be.
 type Expect struct {
-	// Result is done (when empty), refused, not-done (refused in whatever way), unanswered (nothing usable comes), or whatever
+	// Result is done (when empty), refused, not-done (refused in whatever way), unanswered (nothing usable comes), file (bytes that are no message), or whatever
 	Result  string               `yaml:"result"`
 	Says    []string             `yaml:"says"`    // one of these texts is in err_msg
 	Equal   map[string]yaml.Node `yaml:"equal"`   // path: value; numbers by value
@@ -123,7 +128,7 @@ func Check(list []Case, inputs Inputs, reqs []Requirement) error {
 		seen[c.ID] = true
 		n := len(c.Verifies)
 		for i, s := range c.Steps {
-			if s.Input != "" && inputs[s.Input] == nil {
+			if s.Input != "" && s.Input != SampleInput && inputs[s.Input] == nil {
 				bad = append(bad, fmt.Errorf("case %s step %d: no input %q", c.ID, i+1, s.Input))
 			}
 			if s.Input == "" && i == 0 && s.Raw == "" {
@@ -156,6 +161,10 @@ var variable = regexp.MustCompile(`\$\{([a-z0-9_]+)\}`)
 // value turns a node into what strictjson writes, with its variables filled in. A text that is one
 // variable takes over its type.
 func (v vars) value(n *yaml.Node) (any, error) {
+	switch n.Tag {
+	case "!b64", "!zip":
+		return v.packed(n)
+	}
 	switch n.Kind {
 	case yaml.DocumentNode:
 		return v.value(n.Content[0])
@@ -198,6 +207,39 @@ func (v vars) value(n *yaml.Node) (any, error) {
 		return x, nil
 	}
 	return v.text(n.Value)
+}
+
+// packed is the base64 of a value: of a text as it is, of anything else as JSON; !zip packs a text into a zip archive of one file first.
+func (v vars) packed(n *yaml.Node) (any, error) {
+	plain := *n
+	plain.Tag = ""
+	if plain.Kind == yaml.ScalarNode {
+		plain.Tag = "!!str"
+	}
+	x, err := v.value(&plain)
+	if err != nil {
+		return nil, err
+	}
+	b := strictjson.Encode(x)
+	if s, ok := x.(string); ok {
+		b = []byte(s)
+	}
+	if n.Tag == "!zip" {
+		var out bytes.Buffer
+		z := zip.NewWriter(&out)
+		w, err := z.Create("detail.txt")
+		if err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(b); err != nil {
+			return nil, err
+		}
+		if err := z.Close(); err != nil {
+			return nil, err
+		}
+		b = out.Bytes()
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
 }
 
 func (v vars) text(s string) (string, error) {

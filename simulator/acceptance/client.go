@@ -3,6 +3,7 @@ package acceptance
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,10 @@ func (c *Client) post(ctx context.Context, infno string, body []byte, media stri
 		if errors.Is(err, context.DeadlineExceeded) {
 			return nil, "", errors.New("超过时限没有答复 / no answer within the limit")
 		}
+		var cert *tls.CertificateVerificationError
+		if errors.As(err, &cert) {
+			return nil, "", errors.New("对方的证书不可信 / the certificate is not trusted")
+		}
 		return nil, "", fmt.Errorf("连接失败 / no connection: %T", err)
 	}
 	defer resp.Body.Close()
@@ -137,6 +142,12 @@ func (c *Client) post(ctx context.Context, infno string, body []byte, media stri
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Sprintf("HTTP %d", resp.StatusCode), nil
 	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/octet-stream") {
+		return reply, "", nil // a file goes out as it is
+	}
+	if strings.HasPrefix(strings.TrimSpace(string(reply[:min(len(reply), 100)])), "<") {
+		return nil, "", errors.New("答复是网页, 不是 JSON / the answer is HTML")
+	}
 	data, head, err := c.Profile.OpenReply(reply)
 	switch {
 	case err == nil && data != nil:
@@ -144,9 +155,6 @@ func (c *Client) post(ctx context.Context, infno string, body []byte, media stri
 	case head.Code != "" && head.Code != "0":
 		return nil, "code " + head.Code, nil
 	case err != nil:
-		if html := strings.HasPrefix(strings.TrimSpace(string(reply[:min(len(reply), 100)])), "<"); html {
-			return nil, "", errors.New("答复是网页, 不是 JSON / the answer is HTML")
-		}
 		return nil, "", errors.New("答复无法验证 / the answer does not verify")
 	}
 	return nil, "", errors.New("答复没有内容 / the answer is empty")

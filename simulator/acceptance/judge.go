@@ -1,8 +1,11 @@
 package acceptance
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/big"
 	"regexp"
 	"slices"
@@ -32,13 +35,19 @@ func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
 	}
 	if refusal != "" {
 		a.res.Reply = refusal
+		if a.c.Service != "" && want == "refused" {
+			return a.verdict(ids, "拒绝 / refused", "")
+		}
 		if want == "not-done" || want == "unanswered" || want == "whatever" {
 			return a.verdict(ids, "拒绝 / refused", "")
 		}
 		a.verdict(ids, wantWords(want), refusal)
 		return false
 	}
-	rep, err := wire.DecodeReply(reply)
+	if want == "file" {
+		return a.file(s, ids, reply)
+	}
+	rep, err := a.decode(s, reply)
 	if err != nil && (want == "unanswered" || want == "whatever") {
 		a.res.Reply = "(不是报文 / no message)"
 		for name, where := range s.Save {
@@ -52,7 +61,9 @@ func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
 		a.verdict(append(ids, "ENV-01"), "返回报文 / a reply message", err.Error())
 		return false
 	}
-	a.every(rep)
+	if a.c.Service == "" {
+		a.every(rep)
+	}
 	a.res.Reply = fmt.Sprintf("infcode %s %s %s", rep.InfCode, rep.ErrMsg, a.masked(rep.Output))
 	if want == "unanswered" {
 		a.verdict(ids, "没有答复 / no answer", "infcode "+rep.InfCode)
@@ -68,7 +79,9 @@ func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
 	}
 	good := true
 	if rep.OK() {
-		a.fields(s.Send, rep.Output)
+		if _, ok := a.r.cat.Lookup(ident.Infno(s.Send)); ok {
+			a.fields(s.Send, rep.Output)
+		}
 	} else if len(s.Expect.Says) > 0 && !slices.ContainsFunc(s.Expect.Says, func(t string) bool { return strings.Contains(rep.ErrMsg, t) }) {
 		good = a.verdict(ids, "err_msg 含 "+strings.Join(s.Expect.Says, " 或 "), rep.ErrMsg)
 	}
@@ -103,6 +116,43 @@ func (a *attempt) judge(s Step, reply []byte, refusal string) bool {
 	return true
 }
 
+// decode reads a reply: a reply message, or what a service answers.
+func (a *attempt) decode(s Step, reply []byte) (wire.Reply, error) {
+	if a.c.Service == "" {
+		return wire.DecodeReply(reply)
+	}
+	v, err := strictjson.Decode(reply, strictjson.Reply())
+	return wire.Reply{InfCode: "0", Output: v}, err
+}
+
+// file judges bytes that are no message.
+func (a *attempt) file(s Step, ids []string, body []byte) bool {
+	a.res.Reply = fmt.Sprintf("(文件 %d 字节 / a file of so many bytes)", len(body))
+	if rep, err := wire.DecodeReply(body); err == nil {
+		return a.verdict(ids, "文件 / a file", "infcode "+rep.InfCode+" "+rep.ErrMsg)
+	}
+	if z, err := zip.NewReader(bytes.NewReader(body), int64(len(body))); err == nil && len(z.File) == 1 {
+		if f, err := z.File[0].Open(); err == nil {
+			body, _ = io.ReadAll(io.LimitReader(f, maxReply)) // what can not be read is not there
+			_ = f.Close()
+		}
+	}
+	for _, e := range sorted(s.Expect.Match) {
+		want, err := a.v.text(s.Expect.Match[e])
+		if err != nil {
+			return a.verdict(ids, e, err.Error())
+		}
+		if ok, err := regexp.MatchString(want, string(body)); err != nil || !ok {
+			return a.verdict(ids, "文件内容 ~ "+want, "没有 / not in it")
+		}
+	}
+	got := ""
+	if len(body) == 0 {
+		got = "空文件 / empty"
+	}
+	return a.verdict(ids, "文件 / a file", got)
+}
+
 func wantWords(want string) string {
 	if want == "done" {
 		return "成功 / success"
@@ -127,8 +177,11 @@ func (a *attempt) every(r wire.Reply) {
 	hold("ENV-02", "30 位数字", refMsgID.MatchString(r.RefMsgID), r.RefMsgID)
 	hold("ENV-03", "17 位时间 refmsg_time", refTime.MatchString(r.RefMsgTime), r.RefMsgTime)
 	hold("ENV-03", "17 位时间 respond_time", refTime.MatchString(r.RespondTime), r.RespondTime)
-	hold("ENV-05", "没有用过的 inf_refmsgid", !a.r.refs[r.RefMsgID], "重复 / used before")
+	a.r.mu.Lock()
+	used := a.r.refs[r.RefMsgID]
 	a.r.refs[r.RefMsgID] = true
+	a.r.mu.Unlock()
+	hold("ENV-05", "没有用过的 inf_refmsgid", !used, "重复 / used before")
 	if !r.OK() {
 		n := utf8.RuneCountInString(r.ErrMsg)
 		hold("ENV-04", "1 到 200 个字符的 err_msg", n > 0 && n <= 200, fmt.Sprint(n, " 个字符"))

@@ -109,6 +109,7 @@ type state struct {
 	clearings   map[string]*clearing
 	orders      map[string]*order
 	scripts     map[string]*prescription
+	mappings    map[string]object // of 3301, by institution and its item
 }
 
 // person is an insured person with what was used per insurance and year.
@@ -237,6 +238,7 @@ func newState(o Options, year int) (*state, error) {
 		signs: map[string]*sign{}, signOf: map[signKey]string{}, book: ledger.New(), serial: o.Seed % 1_000_000,
 		filings: map[string]*filing{}, files: map[string]*file{}, clearings: map[string]*clearing{},
 		orders: map[string]*order{}, scripts: map[string]*prescription{},
+		mappings: map[string]object{},
 	}
 	for _, p := range o.People {
 		if s.byNo[p.No] != nil || s.byCert[p.Cert] != nil {

@@ -86,6 +86,9 @@ func (c *Centre) plan(k *call, t *catalog.Transaction) (action, error) {
 	if act, known, err := c.planOther(k); known {
 		return act, err
 	}
+	if act, known, err := c.planCatalogue(k, t); known {
+		return act, err
+	}
 	if t.Queued && t.Described() {
 		// Any other upload of the queued class is accepted when its fields are in order, and forgotten.
 		return action{writes: true, repeat: true, run: func() (any, error) { return nil, nil }}, nil
