@@ -51,6 +51,10 @@ type Source struct {
 	Type     string // the source's own name of what happened: DFT^P03
 	ID       string // the source's own id of the message: MSH-10
 	Scope    any    // the whole of it, for the Paths of its Notation
+	// Raw is the bytes it was parsed from, when the adapter still has them, and Hide what of them is the sender's
+	// key and no content. Both are for whoever keeps copies (package traffic); neither is changed.
+	Raw  []byte
+	Hide []string
 }
 
 // Notation is a way to name places in the documents of one kind of source.

@@ -22,7 +22,11 @@ func (srv *server) openFHIR(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := fhir.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Guard: srv.guard, Log: srv.parts.log, Path: fhirPath, Known: g.FHIR.Known,
+	kept, err := srv.kept(g, live, "fhir", clock)
+	if err != nil {
+		return err
+	}
+	o := fhir.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Guard: srv.guard, Log: srv.parts.log, Path: fhirPath, Known: g.FHIR.Known,
 		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
 	h, err := fhir.New(o)
 	if err != nil {

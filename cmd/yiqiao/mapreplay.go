@@ -11,31 +11,49 @@ import (
 )
 
 func mapReplayCommand(s *streams) *cobra.Command {
-	var where, against, items string
+	var where, against, items, config, day string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "replay FILE|DIR --defs NEW --against OLD",
+		Use:   "replay [FILE|DIR] --defs NEW [--against OLD]",
 		Short: "用候选映射重放录下的报文, 不发送 / Feed recorded messages through a candidate mapping",
-		Long: `把录下的报文 (一个文件或整个文件夹) 分别经过现用映射和候选映射, 逐条、逐字段列出差别。不发送任何内容;
-值都遮盖。有差别时退出码为 1。`,
-		Example: "  yiqiao map replay recorded/ --defs ./new --against ./ours\n  yiqiao map replay day.hl7 --defs ./new --against generic-hl7 --json",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if where == "" || against == "" {
-				return fmt.Errorf("--defs 和 --against 都要给出 / both are needed")
+		Long: `把报文分别经过现用映射和候选映射, 逐条、逐字段列出差别。不发送任何内容; 值都遮盖。有差别时退出码为 1。
+报文来自一个文件或文件夹; 或 --config 时来自网关录下的报文 (record: {on: true}), --day 指定一天,
+--against 不写则为该配置现用的映射。录下的报文中就诊凭证已涂去。`,
+		Example: "  yiqiao map replay recorded/ --defs ./new --against ./ours\n  yiqiao map replay --config mysite --day 2026-11-23 --defs ./new",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if where == "" || (len(args) == 1) == (config != "") || against == "" && config == "" {
+				return fmt.Errorf("--defs 要给出; 报文来自 FILE (同时给 --against) 或 --config / give --defs, and FILE with --against or --config")
 			}
 			candidate, err := loadDefinition(where, items)
 			if err != nil {
 				return mappingFaults(s, asJSON, err)
 			}
-			current, err := loadDefinition(against, items)
+			var g *gatewaySettings
+			if config != "" {
+				if g, err = loadGateway(config); err != nil {
+					return err
+				}
+			}
+			currentItems := items
+			if against == "" {
+				if against, currentItems = g.mappingOf(candidate.Source); against == "" {
+					return fmt.Errorf("配置中没有 %[1]s 的映射, 请给出 --against / the configuration has no mapping for %[1]s", candidate.Source)
+				}
+			}
+			current, err := loadDefinition(against, currentItems)
 			if err != nil {
 				return mappingFaults(s, asJSON, err)
 			}
 			if candidate.Source != current.Source {
 				return fmt.Errorf("两个映射的来源不同 / the mappings are for %s and %s", candidate.Source, current.Source)
 			}
-			r, err := replay(args[0], current, candidate)
+			var r replayReport
+			if g != nil {
+				r, err = replayRecorded(cmd.Context(), g, day, current, candidate)
+			} else {
+				r, err = replay(args[0], current, candidate)
+			}
 			if err != nil {
 				return err
 			}
@@ -53,6 +71,8 @@ func mapReplayCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&where, "defs", "", "候选映射 / candidate mapping")
 	c.Flags().StringVar(&against, "against", "", "现用映射 / mapping in force")
 	c.Flags().StringVar(&items, "items", "", "项目对照表 (CSV/XLSX) / table of items")
+	c.Flags().StringVar(&config, "config", "", "重放这份配置录下的报文 / replay what this configuration recorded")
+	c.Flags().StringVar(&day, "day", "", "哪一天, yyyy-MM-dd; 不写为全部 / which day; all by default")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c
 }
@@ -65,6 +85,7 @@ type replayReport struct {
 	Changed  int             `json:"changed"`
 	Differ   []replayMessage `json:"differ"`
 	Unread   []caseResult    `json:"unread"`
+	Lost     int             `json:"lost,omitempty"` // recorded, and can not be opened any more
 }
 
 type replayMessage struct {
@@ -75,8 +96,12 @@ type replayMessage struct {
 	Changes []change `json:"changes"`
 }
 
+func newReplay(current, candidate *definition) replayReport {
+	return replayReport{Old: current.Version(), New: candidate.Version(), Differ: []replayMessage{}, Unread: []caseResult{}}
+}
+
 func replay(from string, current, candidate *definition) (replayReport, error) {
-	r := replayReport{Old: current.Version(), New: candidate.Version(), Differ: []replayMessage{}, Unread: []caseResult{}}
+	r := newReplay(current, candidate)
 	var files []string
 	err := filepath.WalkDir(from, func(p string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
@@ -93,32 +118,40 @@ func replay(from string, current, candidate *definition) (replayReport, error) {
 		if err != nil {
 			return r, err
 		}
-		list, err := current.read(file, text)
-		if err != nil {
-			r.Unread = append(r.Unread, caseResult{Name: file, Problem: err.Error()})
-			continue
-		}
-		for i, src := range list {
-			r.Messages++
-			was, err := goldenText([]outcome{outcomeOf(current, src)})
-			if err != nil {
-				return r, err
-			}
-			is, err := goldenText([]outcome{outcomeOf(candidate, src)})
-			if err != nil {
-				return r, err
-			}
-			diff, err := changes(was, is, true)
-			if err != nil {
-				return r, err
-			}
-			if len(diff) > 0 {
-				r.Changed++
-				r.Differ = append(r.Differ, replayMessage{file, i + 1, src.Type, src.ID, diff})
-			}
+		if err := r.add(file, text, current, candidate); err != nil {
+			return r, err
 		}
 	}
 	return r, nil
+}
+
+// add feeds the messages of one file, or one that was recorded, through both mappings.
+func (r *replayReport) add(name string, text []byte, current, candidate *definition) error {
+	list, err := current.kind.read(text)
+	if err != nil {
+		r.Unread = append(r.Unread, caseResult{Name: name, Problem: err.Error()})
+		return nil
+	}
+	for i, src := range list {
+		r.Messages++
+		was, err := goldenText([]outcome{outcomeOf(current, src)})
+		if err != nil {
+			return err
+		}
+		is, err := goldenText([]outcome{outcomeOf(candidate, src)})
+		if err != nil {
+			return err
+		}
+		diff, err := changes(was, is, true)
+		if err != nil {
+			return err
+		}
+		if len(diff) > 0 {
+			r.Changed++
+			r.Differ = append(r.Differ, replayMessage{name, i + 1, src.Type, src.ID, diff})
+		}
+	}
+	return nil
 }
 
 func printReplay(s *streams, r replayReport) {
@@ -135,6 +168,9 @@ func printReplay(s *streams, r replayReport) {
 	}
 	for _, u := range r.Unread {
 		fmt.Fprintf(s.out, "未能读取: %s: %s\n", u.Name, u.Problem)
+	}
+	if r.Lost > 0 {
+		fmt.Fprintf(s.out, "%d 条的密钥已销毁或内容受损, 未能打开\n", r.Lost)
 	}
 	fmt.Fprintf(s.out, "%s -> %s: %d 条报文, %d 条不同, %d 个文件未能读取\n", r.Old, r.New, r.Messages, r.Changed, len(r.Unread))
 }

@@ -120,7 +120,11 @@ func (srv *server) openHL7(g *gatewaySettings, h hl7Settings, clock gateway.Cloc
 	if err != nil {
 		return nil, err
 	}
-	o := hl7.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) }, Clock: clock, Log: srv.parts.log, Charset: h.Charset,
+	kept, err := srv.kept(g, live, "hl7", clock)
+	if err != nil {
+		return nil, err
+	}
+	o := hl7.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Digest: func(b []byte) [32]byte { return srv.parts.provider.SM3(b) }, Clock: clock, Log: srv.parts.log, Charset: h.Charset,
 		MaxFrame: h.MaxFrame, MaxConnections: h.Connections, MaxConcurrent: h.Concurrent, FrameTime: time.Duration(h.FrameTime), Idle: time.Duration(h.Idle)}
 	for _, c := range h.Clients {
 		client := hl7.Client{System: c.System, App: c.App, Facility: c.Facility}

@@ -32,7 +32,11 @@ func (srv *server) openSOAP(g *gatewaySettings, clock gateway.Clock) error {
 	if live == nil || err != nil {
 		return err
 	}
-	o := soap.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Guard: srv.guard, Log: srv.parts.log, Path: soapPath,
+	kept, err := srv.kept(g, live, "xml", clock)
+	if err != nil {
+		return err
+	}
+	o := soap.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Guard: srv.guard, Log: srv.parts.log, Path: soapPath,
 		MaxBody: g.Limits.BodyBytes, MaxConcurrent: g.Limits.Concurrent}
 	h, err := soap.New(o)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"yiqiao/gateway/invoice"
 	"yiqiao/gateway/observe/trace"
 	"yiqiao/gateway/review"
+	"yiqiao/gateway/traffic"
 	"yiqiao/schemas/ident"
 )
 
@@ -92,6 +93,7 @@ type server struct {
 	beside   []func(context.Context) error // what runs beside the desk; see besides
 	troubles []func() string               // what they say fails, "" when nothing does
 	hl7      []*hl7Listener
+	recorder *traffic.Recorder // nil unless traffic is recorded
 	mounts   []mount
 	routes   []string // of the HIS interface, and what is mounted beside it
 	refused  *refusals

@@ -35,6 +35,7 @@ type gatewaySettings struct {
 	FHIR         fhirSettings              `yaml:"fhir"`
 	Files        []filesSettings           `yaml:"files"`    // watched folders
 	Editions     []string                  `yaml:"editions"` // overlay files on top of the published tables: docs/schema.md
+	Record       recordSettings            `yaml:"record"`
 	Limits       limitSettings             `yaml:"limits"`
 	Timing       timingSettings            `yaml:"timing"`
 	Reconcile    reconcileSettings         `yaml:"reconcile"`
@@ -263,6 +264,7 @@ func (s *gatewaySettings) check() error {
 	}
 	faults = append(faults, s.Journal.faults()...)
 	faults = append(faults, s.Audit.faults()...)
+	faults = append(faults, s.Record.faults()...)
 	faults = append(faults, s.Trace.faults()...)
 	faults = append(faults, s.People.faults()...)
 	faults = append(faults, s.TLS.faults()...)

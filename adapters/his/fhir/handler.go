@@ -155,6 +155,7 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 		return
 	}
 	rep.d, rep.source = d, Source(d)
+	rep.source.Raw = b
 	rep.mapped, err = h.o.Mapper.Map(rep.source)
 	if err != nil {
 		if !errors.As(err, &rep.err) || rep.err == nil || gateway.Codes[rep.err.Code].Status == 0 {

@@ -38,7 +38,7 @@ func (s *Server) handle(ctx context.Context, raw []byte, from net.Addr) (out ans
 		if out.caller, err = s.o.caller(r.m, from); err != nil {
 			errors.As(err, &r.err)
 		} else {
-			s.work(ctx, r, out.caller)
+			s.work(ctx, r, out.caller, raw)
 		}
 	}
 	out.frames, out.answers = s.acknowledge(r), r.answers
@@ -87,8 +87,9 @@ func supported(version string) bool {
 }
 
 // work maps a message and carries its orders out, in their order, up to the first that was not taken.
-func (s *Server) work(ctx context.Context, r *reply, who gateway.Caller) {
+func (s *Server) work(ctx context.Context, r *reply, who gateway.Caller, raw []byte) {
 	src := Source(r.m)
+	src.Raw = raw
 	mapped, err := s.o.Mapper.Map(src)
 	r.mapped = mapped
 	r.trace = func() []gateway.Trace { return s.o.Mapper.Trace(src) }
@@ -111,7 +112,7 @@ func (s *Server) work(ctx context.Context, r *reply, who gateway.Caller) {
 
 // Source is a message as a mapping sees it.
 func Source(m *Message) gateway.Source {
-	return gateway.Source{Notation: Notation{}.Name(), Type: m.Type(), ID: m.ID(), Scope: m}
+	return gateway.Source{Notation: Notation{}.Name(), Type: m.Type(), ID: m.ID(), Scope: m, Hide: []string{m.Header(8, 1)}}
 }
 
 // acknowledge gives the frames the sender asked for. In enhanced mode (MSH-15 or MSH-16 is there) the

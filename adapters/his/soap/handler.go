@@ -130,7 +130,9 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 		rep.err = &gateway.Error{Code: gateway.CodeMessage, Op: "soap", Rule: bad.Rule, Detail: bad.What}
 		return
 	}
-	rep.mapped, err = h.o.Mapper.Map(Source(body))
+	src := Source(body)
+	src.Raw = b
+	rep.mapped, err = h.o.Mapper.Map(src)
 	if err != nil {
 		if !errors.As(err, &rep.err) || rep.err == nil || gateway.Codes[rep.err.Code].Status == 0 {
 			h.o.Log.Error("a mapping failed in an unforeseen way", "err", err.Error())
