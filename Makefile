@@ -43,6 +43,7 @@ torture-long: build ## the same with 100,000 seeds (hours)
 check: ## gofmt, vet, staticcheck, go.mod tidy, generated files
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags alldb ./adapters/his/dbview
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 

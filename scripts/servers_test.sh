@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tests kafka.sh and postgres.sh: on free ports, in a folder that is removed afterwards. Needs what
+# Tests kafka.sh, postgres.sh and mariadb.sh: on free ports, in a folder that is removed afterwards. Needs what
 # they need; the downloads stay in the usual cache.
-#   scripts/servers_test.sh [kafka] [postgres]
+#   scripts/servers_test.sh [kafka] [postgres] [mariadb]
 set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dir=$(mktemp -d)
@@ -12,6 +12,7 @@ failed=0
 cleanup() {
   "$here/kafka.sh" kill --dir "$dir/kafka" >/dev/null 2>&1 || true
   "$here/postgres.sh" kill --dir "$dir/postgres" >/dev/null 2>&1 || true
+  "$here/mariadb.sh" kill --dir "$dir/mariadb" >/dev/null 2>&1 || true
   rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -70,8 +71,10 @@ run 1 "$here/kafka.sh" start --port 70000
 run 1 "$here/postgres.sh" start --port x
 run 0 "$here/kafka.sh" help
 run 0 "$here/postgres.sh" help
+run 1 "$here/mariadb.sh" start --port x
+run 0 "$here/mariadb.sh" help
 
-wanted=" ${*:-kafka postgres} "
+wanted=" ${*:-kafka postgres mariadb} "
 
 case $wanted in *' postgres '*)
   port=$(free_port)
@@ -96,6 +99,29 @@ case $wanted in *' postgres '*)
   run 0 "$here/postgres.sh" start --dir "$dir/postgres"
   kill $!
   run 0 "$here/postgres.sh" stop --dir "$dir/postgres" ;;
+esac
+
+case $wanted in *' mariadb '*)
+  port=$(free_port)
+  both mariadb.sh "$dir/mariadb" "$port" "^dsn=yiqiao@tcp\(127\.0\.0\.1:$port\)/yiqiao\$"
+  sql() { mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u yiqiao -N -B yiqiao -e "$1"; }
+  run 0 "$here/mariadb.sh" start --dir "$dir/mariadb"
+  run 0 sql 'create table kept (n int); insert into kept values (42); create database yiqiao_x'
+  run 0 "$here/mariadb.sh" kill --dir "$dir/mariadb"
+  run 0 "$here/mariadb.sh" start --dir "$dir/mariadb"
+  run 0 sql 'select n from kept'
+  prints '^42$'
+  run 0 sql "select @@bind_address, @@innodb_flush_log_at_trx_commit"
+  prints '^127.0.0.1.1$'
+  run 1 sql 'create database other'
+  run 0 "$here/mariadb.sh" stop --dir "$dir/mariadb"
+  # The number of a dead server went to another process.
+  sleep 60 &
+  echo $! >"$dir/mariadb/pid"
+  run 3 "$here/mariadb.sh" status --dir "$dir/mariadb"
+  run 0 "$here/mariadb.sh" start --dir "$dir/mariadb"
+  kill $!
+  run 0 "$here/mariadb.sh" stop --dir "$dir/mariadb" ;;
 esac
 
 case $wanted in *' kafka '*)

@@ -17,7 +17,7 @@ func mapCommand(s *streams) *cobra.Command {
 	var source, where, items, region string
 	var explain, asJSON bool
 	c := &cobra.Command{
-		Use:   "map FILE --source hl7|xml|fhir|csv [--defs DIR] [--explain]",
+		Use:   "map FILE --source hl7|xml|fhir|csv|sql [--defs DIR] [--explain]",
 		Short: "看一份来源报文会变成什么交易 / Show what a source message becomes",
 		Long: `按映射定义把 HIS 的原始报文变成交易或账单, 不发送任何内容。患者信息打印时遮盖。
 --defs 是随程序提供的映射名称, 或一个含 mapping.yaml 的文件夹; 不写则用该来源的通用映射。
@@ -74,7 +74,7 @@ func mapCommand(s *streams) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&source, "source", "", "来源 / source: hl7, xml, fhir, csv")
+	c.Flags().StringVar(&source, "source", "", "来源 / source: hl7, xml, fhir, csv, sql")
 	c.Flags().StringVar(&where, "defs", "", "映射名称或文件夹 / mapping: shipped name or folder")
 	c.Flags().StringVar(&items, "items", "", "项目对照表 (CSV/XLSX) / table of items")
 	c.Flags().StringVar(&region, "region", "national", "地区规则 / region whose rules apply")

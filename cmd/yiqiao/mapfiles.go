@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"yiqiao/adapters/his/files"
 	"yiqiao/gateway"
 	"yiqiao/gateway/config"
+	"yiqiao/gateway/mapping"
 	"yiqiao/schemas/ident"
 )
 
@@ -81,7 +83,11 @@ func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway
 	if kind := live.Current().Source; kind != files.Kind {
 		return fmt.Errorf("%s is a mapping of %s, not %s", s.Mapping, kind, files.Kind)
 	}
-	layout, err := g.layoutAt(s.Mapping)
+	beside, err := g.besideMapping(s.Mapping)
+	if err != nil {
+		return err
+	}
+	layout, err := loadLayout(beside)
 	if err != nil {
 		return err
 	}
@@ -101,28 +107,30 @@ func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway
 	}
 	srv.closers = append(srv.closers, func() { _ = lock.Unlock() })
 	srv.parts.log.Info("watching a folder", "system", s.System, "mapping", live.Current().Version())
-	srv.troubles = append(srv.troubles, folder.Trouble)
+	srv.tended(live, clock, folder.Trouble, folder.Run)
+	return nil
+}
+
+// tended has a source worked on beside the desk, and its mapping looked after.
+func (srv *server) tended(live *mapping.Live, clock gateway.Clock, trouble func() string, run func(context.Context) error) {
+	srv.troubles = append(srv.troubles, trouble)
 	srv.beside = append(srv.beside, func(ctx context.Context) error {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		watch, stop := context.WithCancel(ctx)
 		defer stop()
 		wg.Go(func() { live.Watch(watch, clock, mapReload, srv.parts.log) })
-		return folder.Run(ctx)
+		return run(ctx)
 	})
-	return nil
 }
 
-// layoutAt is the layout beside a mapping; see mappingAt.
-func (s *gatewaySettings) layoutAt(where string) (files.Layout, error) {
+// besideMapping is the folder of a mapping, where its layout lies; see mappingAt.
+func (s *gatewaySettings) besideMapping(where string) (fs.FS, error) {
 	if at := s.path(where); isDir(at) {
 		where = at
 	}
 	fsys, _, _, err := findDefinition(where)
-	if err != nil {
-		return files.Layout{}, err
-	}
-	return loadLayout(fsys)
+	return fsys, err
 }
 
 func isDir(name string) bool {

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"yiqiao/adapters/his/dbview"
 	"yiqiao/adapters/his/fhir"
 	"yiqiao/adapters/his/files"
 	"yiqiao/adapters/his/hl7"
@@ -40,6 +41,7 @@ func sourceKinds() []sourceKind {
 		{name: "xml", notation: soap.Notation{}, endings: []string{".xml"}, read: xmlSources, shipped: "generic-xml"},
 		{name: "fhir", notation: fhir.Notation{}, endings: []string{".fhir"}, read: fhirSources, shipped: "generic-fhir"},
 		{name: files.Kind, notation: tabular.Notation{Kind: files.Kind}, endings: []string{".csv", ".tsv", ".txt", ".xlsx", ".jsonl"}, rows: true, shipped: "generic-csv"},
+		{name: dbview.Kind, notation: tabular.Notation{Kind: dbview.Kind}, endings: []string{".jsonl"}, rows: true, shipped: "generic-sql"},
 	}
 }
 
@@ -177,7 +179,7 @@ func (d *definition) read(name string, b []byte) ([]gateway.Source, error) {
 	if !d.kind.rows {
 		return d.kind.read(b)
 	}
-	l, err := loadLayout(d.fsys)
+	l, err := d.layout()
 	if err != nil {
 		return nil, err
 	}
@@ -196,32 +198,53 @@ func (d *definition) read(name string, b []byte) ([]gateway.Source, error) {
 const layoutFile = "layout.yaml"
 
 func loadLayout(fsys fs.FS) (l files.Layout, err error) {
+	if err = decodeLayout(fsys, &l); err == nil {
+		err = l.Check()
+	}
+	return l, err
+}
+
+// loadView is the layout of a mapping for databases.
+func loadView(fsys fs.FS) (v dbview.View, err error) {
+	if err = decodeLayout(fsys, &v); err == nil {
+		err = v.Check()
+	}
+	return v, err
+}
+
+// layout is how files of the definition's cases are read.
+func (d *definition) layout() (files.Layout, error) {
+	if d.kind.name != dbview.Kind {
+		return loadLayout(d.fsys)
+	}
+	v, err := loadView(d.fsys)
+	return v.Cases(), err
+}
+
+func decodeLayout(fsys fs.FS, into any) error {
 	for range 8 {
 		b, err := fs.ReadFile(fsys, layoutFile)
 		if err == nil {
-			if err := config.Decode(layoutFile, b, &l); err != nil {
-				return l, err
-			}
-			return l, l.Check()
+			return config.Decode(layoutFile, b, into)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return l, err
+			return err
 		}
 		var head struct {
 			Extends string `yaml:"extends"`
 		}
 		text, err := fs.ReadFile(fsys, mapping.File)
 		if err != nil {
-			return l, err
+			return err
 		}
 		if err := yaml.Unmarshal(text, &head); err != nil || head.Extends == "" {
 			break
 		}
 		if fsys, err = fs.Sub(defs.FS, head.Extends); err != nil {
-			return l, err
+			return err
 		}
 	}
-	return l, fmt.Errorf("映射旁没有 %[1]s / no %[1]s beside the mapping", layoutFile)
+	return fmt.Errorf("映射旁没有 %[1]s / no %[1]s beside the mapping", layoutFile)
 }
 
 func loadItems(fsys fs.FS, given string) (gateway.Items, error) {

@@ -210,6 +210,9 @@ func (srv *server) openMapped(g *gatewaySettings, clock gateway.Clock) error {
 	if err := srv.openFiles(g, clock); err != nil {
 		return err
 	}
+	if err := srv.openDBView(g, clock); err != nil {
+		return err
+	}
 	if err := srv.openSOAP(g, clock); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type gatewaySettings struct {
 	SOAP         soapSettings              `yaml:"soap"`
 	FHIR         fhirSettings              `yaml:"fhir"`
 	Files        []filesSettings           `yaml:"files"`    // watched folders
+	DBView       []dbviewSettings          `yaml:"dbview"`   // polled tables or views of a HIS's database
 	Editions     []string                  `yaml:"editions"` // overlay files on top of the published tables: docs/schema.md
 	Record       recordSettings            `yaml:"record"`
 	Limits       limitSettings             `yaml:"limits"`
@@ -316,6 +317,7 @@ func (s *gatewaySettings) check() error {
 	}
 	faults = append(faults, s.checkHL7(known)...)
 	faults = append(faults, s.checkFiles(known)...)
+	faults = append(faults, s.checkDBView(known)...)
 	if err := s.checkQueue(); err != nil {
 		bad("%v", err)
 	}

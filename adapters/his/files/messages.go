@@ -171,9 +171,7 @@ func (g *messages) begin(r *tabular.Row, key string) {
 		m.ID = g.id("row " + strconv.Itoa(r.Number))
 	}
 	g.open, g.key = &group{m: m}, key
-	for _, c := range g.l.Lane {
-		g.open.lane += r.Cell(c) + "\x1f"
-	}
+	g.open.lane = r.Joined(g.l.Lane)
 	if g.spoiled != nil {
 		if len(g.l.Group) > 0 {
 			g.open.fault(*g.spoiled)

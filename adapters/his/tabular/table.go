@@ -86,6 +86,22 @@ func (r *Row) Cell(name string) string {
 	return ""
 }
 
+// Joined is the texts of several columns as one, "" when all are empty.
+func (r *Row) Joined(columns []string) string {
+	var b strings.Builder
+	some := false
+	for _, c := range columns {
+		text := r.Cell(c)
+		some = some || text != ""
+		b.WriteString(text)
+		b.WriteByte('\x1f')
+	}
+	if !some {
+		return ""
+	}
+	return b.String()
+}
+
 // Message is rows that are carried out as one. Rows is never empty.
 type Message struct {
 	Type string // of the event
