@@ -202,6 +202,7 @@ type leakRig struct {
 	n      int
 	hooks  atomic.Int64 // answers that were brought
 	bills  []string
+	inbox  string // of files
 	end    context.CancelFunc
 	ended  chan struct{}
 }
@@ -240,6 +241,7 @@ func newLeakRig(t *testing.T) *leakRig {
 	g.Trace.URL = collector.URL + "/v1/traces"
 	g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
 		Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{simHospital}}}}}
+	r.doors(g)
 	// Answers nobody fetched are brought to a HIS that says back what it was brought, now and then as a fault.
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
@@ -345,6 +347,7 @@ func TestNothingLeaks(t *testing.T) {
 	r.lowLevel(who)
 	r.stay(who)
 	r.hl7(who)
+	r.otherDoors(who)
 	r.commands(who)
 	r.metrics()
 	r.traced()

@@ -214,7 +214,8 @@ func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // known are the words paths are made of; everything else is a value and becomes *.
 var known = []string{"", "api", "v1", "transactions", "uploads", "settlements", "stays", "einvoices", "confirm", "refund", "fees", "discharge", "settle",
-	"reverse", "paper", "deliver", "errors", "healthz", "openapi.json", "native", "soap", "fhir", "sign-in", "people"}
+	"reverse", "paper", "deliver", "errors", "healthz", "openapi.json", "native", "soap", "fhir", "einvoice-papers", "void", "voucher", "file", "filings",
+	"withdraw", "pharmacy-sales", "reviews", "approve", "reject"}
 
 func route(path string) string {
 	parts := strings.Split(path, "/")
