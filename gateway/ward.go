@@ -14,9 +14,12 @@ type Ward interface {
 	AdmitStay(ctx context.Context, c Caller, r AdmitStay) (Stay, error)
 	// ChargeStay uploads fee rows (2301, at most 100 a call): all of them, or none when one is refused.
 	ChargeStay(ctx context.Context, c Caller, r ChargeStay) (Stay, error)
+	// ChangeStay replaces what the admission registered (2403), as long as the patient is in hospital.
+	ChangeStay(ctx context.Context, c Caller, r ChangeStay) (Stay, error)
 	// DischargeStay registers the discharge (2402).
 	DischargeStay(ctx context.Context, c Caller, r DischargeStay) (Stay, error)
-	// SettleStay makes the trial settlement and, unless only that is wanted, settles (2303, 2304).
+	// SettleStay makes the trial settlement and, unless only that is wanted, settles (2303, 2304): the end, or
+	// with MidStay what was charged so far and is not settled, as often as wanted before the discharge.
 	SettleStay(ctx context.Context, c Caller, r SettleStay) (Stay, error)
 	// RefundStay takes back, as far as To says (2305, 2405, 2302, 2404).
 	RefundStay(ctx context.Context, c Caller, r RefundStay) (Stay, error)
@@ -58,6 +61,17 @@ type ChargeStay struct {
 	Fees      []Fee    `json:"fees"`
 }
 
+// ChangeStay is what 2403 needs to know: all of it, not only what is new. The first diagnosis is the main one.
+type ChangeStay struct {
+	RequestID string      `json:"request_id"`
+	ID        string      `json:"-"`
+	Operator  Operator    `json:"operator"`
+	Visit     StayInfo    `json:"visit"`
+	Contact   string      `json:"coner_name,omitempty"`
+	Phone     string      `json:"tel,omitempty"`
+	Diagnoses []Diagnosis `json:"diagnoses"`
+}
+
 // DischargeStay is what 2402 needs to know.
 type DischargeStay struct {
 	RequestID  string      `json:"request_id"`
@@ -83,9 +97,10 @@ type SettleStay struct {
 	Invoice    string      `json:"invono,omitempty"`
 	TrialOnly  bool        `json:"trial_only"` // stop after 2303: amounts, nothing booked
 	ExpectCash string      `json:"expect_cash,omitempty"`
+	MidStay    bool        `json:"mid_stay,omitempty"` // in the middle of the stay (mid_setl_flag 1)
 }
 
-// RefundStay takes back what stands, down to and including To.
+// RefundStay takes back what stands, down to and including To: of settlements the last one, from fees down all.
 type RefundStay struct {
 	RequestID string   `json:"request_id"`
 	ID        string   `json:"-"`
@@ -125,6 +140,16 @@ type Stay struct {
 	Funds        []FundPart       `json:"funds,omitempty"`
 	SettledAt    string           `json:"settled_at,omitempty"`
 	Refund       *Refund          `json:"refund,omitempty"` // the latest 2305
+	Mid          []StaySettlement `json:"mid_settlements,omitempty"`
 	Steps        []Step           `json:"steps"`
 	Warnings     []check.Finding  `json:"warnings,omitempty"`
+}
+
+// StaySettlement is a settlement in the middle of a stay that stands. The members of Stay are those of the end.
+type StaySettlement struct {
+	MsgID        ident.MsgID      `json:"msgid"`
+	RequestID    string           `json:"request_id,omitempty"`
+	SettlementID ident.Settlement `json:"setl_id,omitempty"`
+	SettledAt    string           `json:"settled_at,omitempty"`
+	Amounts      *Amounts         `json:"amounts,omitempty"`
 }

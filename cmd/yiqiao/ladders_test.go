@@ -108,3 +108,48 @@ func TestStayAtTheSimulator(t *testing.T) {
 	s.gw.kill()
 	s.fsck()
 }
+
+// A stay at the real simulator that is changed, and settled in the middle with the answer lost; the end settles
+// the rest, and everything is taken back.
+func TestMidStayAtTheSimulator(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("")
+	bill, _ := standardBill("M", "999999198503120018", "测试甲")
+	doctor, department := bill.Visit.Doctor, bill.Visit.Department
+	operation := gateway.Coded{Code: "00.1", Name: "测试手术"}
+	info := gateway.StayInfo{Number: "ZY-2", MedType: "21", Begin: bill.Visit.Begin, Doctor: doctor, Department: department, Bed: "01", Operation: operation}
+	var stay gateway.Stay
+	do := func(path string, body any, status int, want gateway.StayState) {
+		t.Helper()
+		if got, answer := s.post("/api/v1/stays"+path, body, &stay); got != status || stay.State != want {
+			t.Fatalf("%s: %d %s, want %d %s", path, got, answer, status, want)
+		}
+	}
+	do("", gateway.AdmitStay{RequestID: "A", Operator: bill.Operator, Credential: bill.Credential, Diagnoses: bill.Diagnoses, Visit: info}, 201, gateway.StayIn)
+	at := "/" + stay.ID
+	info.Bed = "02"
+	do(at+"/change", gateway.ChangeStay{RequestID: "C", Operator: bill.Operator, Visit: info, Diagnoses: bill.Diagnoses}, 200, gateway.StayIn)
+	do(at+"/fees", gateway.ChargeStay{RequestID: "F1", Operator: bill.Operator, Fees: bill.Fees[:2]}, 200, gateway.StayIn)
+	s.inject(`{"infno":"2304","kind":"never-answer","commit":true,"times":1}`)
+	settle := gateway.SettleStay{RequestID: "E1", Operator: bill.Operator, Credential: &bill.Credential, MidStay: true}
+	s.eventually("the middle is settled", func() bool {
+		status, _ := s.post("/api/v1/stays"+at+"/settle", settle, &stay)
+		return status == 200
+	})
+	if stay.State != gateway.StayIn || len(stay.Mid) != 1 || stay.Mid[0].Amounts.Total != stay.Charged || s.atCentre(string(stay.Visit)) != 1 {
+		t.Fatalf("%+v", stay)
+	}
+	do(at+"/fees", gateway.ChargeStay{RequestID: "F2", Operator: bill.Operator, Fees: bill.Fees[2:]}, 200, gateway.StayIn)
+	do(at+"/discharge", gateway.DischargeStay{RequestID: "D", Operator: bill.Operator, End: info.Begin, Department: department, Way: "1",
+		Diagnoses: bill.Diagnoses, Operation: operation}, 200, gateway.StayDischarged)
+	do(at+"/settle", gateway.SettleStay{RequestID: "E2", Operator: bill.Operator, Credential: &bill.Credential}, 200, gateway.StaySettled)
+	if stay.Charged != bill.Total || stay.Amounts.Total == bill.Total || len(stay.Mid) != 1 {
+		t.Errorf("%+v %+v", stay, stay.Amounts)
+	}
+	s.ledger()
+	do(at+"/refund", gateway.RefundStay{RequestID: "X", Operator: bill.Operator, To: "admission"}, 200, gateway.StayCancelled)
+	s.ledger()
+	s.gw.kill()
+	s.fsck()
+}

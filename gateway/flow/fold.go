@@ -24,6 +24,7 @@ const (
 
 	stepAdmit      = "2401"
 	stepCharge     = "2301"
+	stepChange     = "2403"
 	stepLeave      = "2402"
 	stepStayTrial  = "2303"
 	stepStaySettle = "2304"
@@ -38,7 +39,7 @@ var stepNames = map[string]string{
 	stepPerson: "人员信息获取", stepTreat: "待遇检查", stepRegister: "门诊挂号", stepVisit: "就诊信息上传",
 	stepFees: "费用明细上传", stepTrial: "预结算", stepSettle: "结算", stepRefund: "结算撤销",
 	stepUndoFees: "费用明细撤销", stepUndoReg: "挂号撤销", stepReverse: "冲正",
-	stepAdmit: "入院办理", stepCharge: "住院费用上传", stepLeave: "出院办理", stepStayTrial: "住院预结算",
+	stepAdmit: "入院办理", stepCharge: "住院费用上传", stepChange: "住院信息变更", stepLeave: "出院办理", stepStayTrial: "住院预结算",
 	stepStaySettle: "住院结算", stepStayRefund: "住院结算撤销", stepUndoLeave: "出院撤销",
 	stepUndoCharge: "住院费用撤销", stepUndoAdmit: "入院撤销",
 }

@@ -206,15 +206,10 @@ func settledNow(w *stay, answer []byte) (gateway.Stay, error) {
 	return s, err
 }
 
-// answerStayLate stores the answer of a call about a stay whose last step was resolved while nobody waited: an
-// admission, a discharge, a settlement. How many calls the rows of a request take, and how far a refund was
-// to go, is known to who repeats the request alone.
+// answerStayLate stores the answer of a call about a stay whose last step was resolved while nobody waited. Of rows
+// and of a refund that is so when nothing of them is left to be done; what is left waits for the HIS to repeat
+// its request.
 func (d *Desk) answerStayLate(ctx context.Context, rec gateway.Record) {
-	switch baseOf(rec) {
-	case stepAdmit, stepLeave, stepStaySettle:
-	default:
-		return
-	}
 	if rec.Request.ID == "" || standingOf(rec) != stands {
 		return
 	}
@@ -224,6 +219,13 @@ func (d *Desk) answerStayLate(ctx context.Context, rec gateway.Record) {
 	}
 	if last, ok := w.stand.get(rec.Step); !ok || last.ID != rec.ID {
 		return // undone since
+	}
+	switch baseOf(rec) {
+	case stepAdmit, stepChange, stepLeave, stepStaySettle:
+	default:
+		if !d.aimed(ctx, w) {
+			return
+		}
 	}
 	s := w.stayView()
 	_ = d.keep(ctx, rec.Request, s.ID, stored{Stay: &s}, nil) // it has been logged; who asks is answered anew
@@ -253,12 +255,20 @@ func (w *stay) recallStay() {
 }
 
 // acceptOn writes the request of a call about a stay unless it is there already.
-func (d *Desk) acceptOn(ctx context.Context, w *stay, t task) error {
+func (d *Desk) acceptOn(ctx context.Context, w *stay, t task, aims ...aim) error {
 	if w.mine {
 		return nil
 	}
+	var more []gateway.Entry
+	for _, a := range aims {
+		e, err := d.aimEntry(w, a)
+		if err != nil {
+			return err
+		}
+		more = append(more, e)
+	}
 	var err error
-	w.mine, err = d.acceptRefund(ctx, w.climb, t)
+	w.mine, err = d.acceptRefund(ctx, w.climb, t, more...)
 	return err
 }
 
@@ -318,7 +328,7 @@ func (d *Desk) chargeOnce(ctx context.Context, w *stay, r gateway.ChargeStay) er
 	if state := stayState(w.stand, w.marks); !w.mine && state != gateway.StayIn && state != gateway.StayDischarged {
 		return w.conflict()
 	}
-	if err := d.acceptOn(ctx, w, w.taskOf(opCharge)); err != nil {
+	if err := d.acceptOn(ctx, w, w.taskOf(opCharge), aim{Calls: batches(r.Fees)}); err != nil {
 		return err
 	}
 	// What was taken back because of a refusal is not uploaded again.

@@ -28,7 +28,7 @@ func (w *town) doStay(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 		}
 		return gatewaytest.Done(object{"data": list})
 	}
-	node := map[ident.Infno]string{"2301": "feedetail", "2402": "dscginfo"}[n]
+	node := map[ident.Infno]string{"2301": "feedetail", "2402": "dscginfo", "2403": "adminfo"}[n]
 	if node == "" {
 		node = "data"
 	}
@@ -40,7 +40,11 @@ func (w *town) doStay(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 	case v.cancelled:
 		return gatewaytest.Refused("该住院登记已撤销")
 	}
-	settled := len(w.standingLocked(v.id)) > 0
+	paid := w.paid(v.id)
+	settled := false
+	for _, s := range w.standingLocked(v.id) {
+		settled = settled || s.rows == nil
+	}
 	switch n {
 	case "2301":
 		return w.charge(v, rows(input, node), settled)
@@ -48,7 +52,7 @@ func (w *town) doStay(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 		gone := 0
 		for _, r := range rows(input, node) {
 			for sn := range v.rows {
-				if !settled && (text(r["feedetl_sn"]) == "0000" || text(r["feedetl_sn"]) == sn) {
+				if !settled && !paid[sn] && (text(r["feedetl_sn"]) == "0000" || text(r["feedetl_sn"]) == sn) {
 					delete(v.rows, sn)
 					gone++
 				}
@@ -59,6 +63,11 @@ func (w *town) doStay(n ident.Infno, id ident.MsgID, input any) gatewaytest.Cent
 		}
 	case "2402":
 		v.left = true
+	case "2403":
+		if v.left {
+			return gatewaytest.Refused("已办理出院")
+		}
+		v.begin = text(data["adm_bed"])
 	case "2405":
 		switch {
 		case settled:
@@ -96,10 +105,30 @@ func (w *town) charge(v *townVisit, sent []object, settled bool) gatewaytest.Cen
 	return gatewaytest.Done(object{"result": list})
 }
 
+// paid are the rows of a stay that were settled in the middle of it.
+func (w *town) paid(visit string) map[string]bool {
+	paid := map[string]bool{}
+	for _, s := range w.standingLocked(visit) {
+		for _, sn := range s.rows {
+			paid[sn] = true
+		}
+	}
+	return paid
+}
+
 func (w *town) settleStay(n ident.Infno, id ident.MsgID, v *townVisit, data object, settled bool) gatewaytest.CentreAnswer {
+	mid := text(data["mid_setl_flag"]) == "1"
+	if mid && v.left {
+		return gatewaytest.Refused("已办理出院，不能中途结算")
+	}
 	var sum money.Fen
-	for _, f := range v.rows {
-		sum += f
+	var took []string
+	paid := w.paid(v.id)
+	for sn, f := range v.rows {
+		if !paid[sn] {
+			sum += f
+			took = append(took, sn)
+		}
 	}
 	if total, err := money.Parse(text(data["medfee_sumamt"])); err != nil || total != sum {
 		return gatewaytest.Refused("总金额与费用明细不符")
@@ -107,6 +136,9 @@ func (w *town) settleStay(n ident.Infno, id ident.MsgID, v *townVisit, data obje
 	info := setlinfo(sum, v, string(id))
 	if n == "2304" {
 		s := &townSetl{id: w.next("S"), msgid: string(id), visit: v.id, total: sum}
+		if mid {
+			s.rows = took
+		}
 		w.setls = append(w.setls, s) // a second one is taken without a word
 		info["setl_id"], info["setl_time"] = s.id, "2026-03-10 08:31:00"
 	}

@@ -13,15 +13,26 @@ func checkAdmission(r *gateway.AdmitStay) []check.Finding {
 	b := &billCheck{}
 	b.Need("/credential/type", r.Credential.Type)
 	b.Need("/credential/number", r.Credential.Number)
-	v := r.Visit
+	b.stayInfo(r.Visit)
+	b.diagnoses(r.Diagnoses)
+	return b.Found
+}
+
+// checkChange is checkAdmission without the person.
+func checkChange(r *gateway.ChangeStay) []check.Finding {
+	b := &billCheck{}
+	b.stayInfo(r.Visit)
+	b.diagnoses(r.Diagnoses)
+	return b.Found
+}
+
+func (b *billCheck) stayInfo(v gateway.StayInfo) {
 	b.Need("/visit/number", v.Number)
 	b.Need("/visit/med_type", v.MedType)
 	b.When("/visit/begin", v.Begin)
 	b.Coded("/visit/doctor", v.Doctor)
 	b.Coded("/visit/department", v.Department)
 	b.Need("/visit/bed", v.Bed)
-	b.diagnoses(r.Diagnoses)
-	return b.Found
 }
 
 func checkDischarge(r *gateway.DischargeStay) []check.Finding {

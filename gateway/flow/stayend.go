@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 
 	"yiqiao/gateway"
 )
@@ -36,24 +37,31 @@ func (w *stay) taskOf(op string) task {
 // when the one before is proved not to have happened, or was undone.
 func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay) error {
 	w.recallStay()
-	last, tried := w.stand.get(w.stand.name(stepStaySettle))
-	state := stayState(w.stand, w.marks)
+	number := 1
 	from := gateway.StayDischarged
-	if w.inst.Region.SettleBeforeDischarge {
+	switch {
+	case r.MidStay:
+		number, from = w.midOf(), gateway.StayIn
+	case w.inst.Region.SettleBeforeDischarge:
 		from = gateway.StayIn
 	}
+	last, tried := w.stand.get(midStep(stepStaySettle, number))
+	state := stayState(w.stand, w.marks)
 	switch {
 	case w.carriedOut(stepStaySettle):
 		return nil
 	case tried && last.Request == w.key && standingOf(last) == denied:
 		return failure(w.op, last, w.bill.ID)
 	case state == gateway.StaySettling:
-		return d.lookInto(ctx, w.climb, last)
+		return d.lookInto(ctx, w.climb, w.stand.pending()[0])
 	case state != from && !(r.TrialOnly && state == gateway.StayIn):
 		return w.conflict()
 	}
 	if open := w.stand.pending(); len(open) > 0 {
 		return d.lookInto(ctx, w.climb, open[0])
+	}
+	if r.MidStay && w.stand.due().rows == 0 {
+		return &gateway.Error{Code: gateway.CodeState, Op: w.op, Ref: w.bill.ID, Detail: "没有未结算的明细 / no row is left to be settled"}
 	}
 	if w.cred == nil {
 		return &gateway.Error{Code: gateway.CodeCredentialNeeded, Op: w.op, Ref: w.bill.ID}
@@ -64,9 +72,9 @@ func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay
 	if err := d.findLate(ctx, w.climb); err != nil {
 		return err
 	}
-	sum := w.stand.charged()
+	sum := w.stand.due()
 	input := func(c *climb) any { return staySettleInput(r, c.facts, c.credential(), sum) }
-	trial := w.stand.name(stepStayTrial)
+	trial := midStep(stepStayTrial, number)
 	if rec, ok := w.stand.get(trial); ok && rec.Request != w.key {
 		delete(w.stand.last, trial) // of another request, perhaps in other words
 	}
@@ -83,7 +91,7 @@ func (d *Desk) settleStayOnce(ctx context.Context, w *stay, r gateway.SettleStay
 	case r.ExpectCash != "" && !same(r.ExpectCash, text(info["psn_cash_pay"])):
 		return w.cashDiffers(text(info["psn_cash_pay"]))
 	}
-	_, err = d.step(ctx, w.climb, rung{step: w.stand.name(stepStaySettle), needs: true, input: input}, true)
+	_, err = d.step(ctx, w.climb, rung{step: midStep(stepStaySettle, number), needs: true, input: input}, true)
 	return err
 }
 
@@ -110,7 +118,7 @@ func (d *Desk) refundStayOnce(ctx context.Context, w *stay, r gateway.RefundStay
 		}
 		return w.conflict()
 	}
-	if err := d.acceptOn(ctx, w, w.taskOf(opStayBack)); err != nil {
+	if err := d.acceptOn(ctx, w, w.taskOf(opStayBack), aim{To: r.To}); err != nil {
 		return err
 	}
 	for _, u := range down {
@@ -133,10 +141,10 @@ func (w *stay) waysDown(depth int) []rung {
 			list = append(list, rung{step: w.stand.name(base), input: input})
 		}
 	}
-	if settled {
-		rec, _ := w.stand.get(w.stand.name(stepStaySettle))
+	for _, n := range w.settlementsDown(depth) {
+		rec, _ := w.stand.get(midStep(stepStaySettle, n))
 		setl := text(row(read(rec.Output), "setlinfo")["setl_id"])
-		undo(stepStayRefund, func(c *climb) any { return stayUndoInput(c.facts, setl) })
+		list = append(list, rung{step: midStep(stepStayRefund, n), input: func(c *climb) any { return stayUndoInput(c.facts, setl) }})
 	}
 	if left && (depth >= 2 || settled && w.inst.Region.SettleBeforeDischarge) {
 		undo(stepUndoLeave, plain)
@@ -148,4 +156,31 @@ func (w *stay) waysDown(depth int) []rung {
 		undo(stepUndoAdmit, plain)
 	}
 	return list
+}
+
+// settlementsDown are the numbers of the settlements to be undone, the latest first: one, or all where the rows
+// are to go. What this request has undone before is never undone for it again.
+func (w *stay) settlementsDown(depth int) []int {
+	if depth < 3 && w.carriedOut(stepStayRefund) {
+		return nil
+	}
+	list := w.stand.mids()
+	slices.Reverse(list)
+	if w.stand.is(stepStaySettle, stands) {
+		list = append([]int{1}, list...)
+	}
+	if depth >= 3 {
+		return slices.DeleteFunc(list, func(n int) bool { return w.carriedOutStep(midStep(stepStayRefund, n)) })
+	}
+	if depth == 2 && w.stand.is(stepLeave, stands) && !w.stand.is(stepStaySettle, stands) {
+		return nil // the discharge alone
+	}
+	return list[:min(1, len(list))]
+}
+
+// carriedOutStep is carriedOut of one step.
+func (w *stay) carriedOutStep(step string) bool {
+	return slices.ContainsFunc(w.stand.steps, func(rec gateway.Record) bool {
+		return rec.Request == w.key && rec.Step == step && standingOf(rec) == stands
+	})
 }

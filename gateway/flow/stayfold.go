@@ -19,6 +19,8 @@ func (s *stand) foldStay(base string, rec gateway.Record) {
 	switch base {
 	case stepCharge, stepLeave:
 		s.void(anyRound, stepStayTrial)
+	case stepStaySettle:
+		s.void(anyRound, stepStayTrial)
 	case stepUndoCharge:
 		s.void(anyRound, stepStayTrial)
 		switch {
@@ -31,7 +33,10 @@ func (s *stand) foldStay(base string, rec gateway.Record) {
 	case stepUndoLeave:
 		s.void(anyRound, stepLeave, stepStayTrial)
 	case stepStayRefund:
-		s.void(anyRound, stepStayTrial, stepStaySettle)
+		_, n, _ := splitStep(rec.Step)
+		n = max(n, 1) // of a record that is taken back by hand
+		s.void(anyRound, stepStayTrial)
+		delete(s.last, midStep(stepStaySettle, n))
 	case stepUndoAdmit:
 		s.void(anyRound, stepAdmit)
 		s.undone = true
@@ -51,11 +56,11 @@ func stayState(s stand, m marks) gateway.StayState {
 	switch {
 	case s.undone:
 		return gateway.StayCancelled
-	case s.is(stepStayRefund, pending), s.is(stepUndoLeave, pending), s.is(stepUndoAdmit, pending), s.is(stepUndoCharge, pending):
+	case s.any(stepStayRefund, pending), s.is(stepUndoLeave, pending), s.is(stepUndoAdmit, pending), s.is(stepUndoCharge, pending):
 		return gateway.StayRefunding
 	case s.is(stepStaySettle, stands):
 		return gateway.StaySettled
-	case s.is(stepStaySettle, pending):
+	case s.any(stepStaySettle, pending):
 		return gateway.StaySettling
 	case s.is(stepLeave, stands):
 		return gateway.StayDischarged
@@ -78,30 +83,16 @@ type charges struct {
 // rowMembers are the split of one row, in the order of splitMembers.
 var rowMembers = [4]string{"fulamt_ownpay_amt", "overlmt_amt", "preselfpay_amt", "inscp_scp_amt"}
 
+// charged is all of it; see due.
 func (s *stand) charged() charges {
 	var c charges
 	for _, rec := range s.last {
 		if baseOf(rec) != stepCharge || standingOf(rec) != stands {
 			continue
 		}
-		for _, r := range rows(read(rec.Output), "result") {
-			c.rows++
-			c.total += fenIn(r, "det_item_fee_sumamt")
-			for i, name := range rowMembers {
-				c.split[i] += fenIn(r, name)
-			}
-		}
+		c.sumRows(read(rec.Output))
 	}
 	return c
-}
-
-// fenIn is an amount of a reply, 0 when there is none.
-func fenIn(o object, name string) money.Fen {
-	f, err := money.ParseReply(text(o[name]))
-	if err != nil {
-		return 0
-	}
-	return f
 }
 
 // stayView is how a stay stands, for the HIS.
@@ -110,7 +101,7 @@ func (c *climb) stayView() gateway.Stay {
 	s := gateway.Stay{
 		ID: c.bill.ID, RequestID: c.asked.RequestID, State: stayState(c.stand, c.marks), Unknown: len(c.stand.pending()) > 0, NeedsPerson: c.stand.parked(),
 		Visit: ident.Visit(c.facts.visit), Insutype: c.facts.insutype, Charged: sum.total.String(), Rows: sum.rows,
-		Steps: []gateway.Step{}, Refund: c.refundInfo(stepStayRefund),
+		Steps: []gateway.Step{}, Refund: c.refundInfo(stepStayRefund), Mid: c.midView(),
 	}
 	for _, rec := range c.stand.steps {
 		s.Steps = append(s.Steps, gateway.Step{
@@ -147,6 +138,9 @@ func (c *climb) stayView() gateway.Stay {
 			})
 		}
 		break
+	}
+	if rec, ok := c.midTrial(); ok && s.Amounts == nil {
+		s.Amounts = amountsOf(row(read(rec.Output), "setlinfo"))
 	}
 	s.Warnings = c.warned(wrong)
 	return s

@@ -74,6 +74,32 @@ func unchargeInput(fees []gateway.Fee, f facts) any {
 	return object{"data": list}
 }
 
+// changeInput is 2403.
+func changeInput(r gateway.ChangeStay, certType string, f facts) any {
+	v, main := r.Visit, r.Diagnoses[0]
+	m := object{
+		"mdtrt_id": f.visit, "psn_no": f.person, "begntime": v.Begin, "mdtrt_cert_type": certType, "med_type": v.MedType, "ipt_otp_no": v.Number,
+		"atddr_no": v.Doctor.Code, "chfpdr_name": v.Doctor.Name, "adm_diag_dscr": main.Name, "adm_dept_codg": v.Department.Code,
+		"adm_dept_name": v.Department.Name, "adm_bed": v.Bed, "dscg_maindiag_code": main.Code, "dscg_maindiag_name": main.Name,
+	}
+	set(m, "coner_name", r.Contact)
+	set(m, "tel", r.Phone)
+	set(m, "medrcdno", v.RecordNo)
+	set(m, "main_cond_dscr", v.Complaint)
+	set(m, "dise_codg", v.Disease.Code)
+	set(m, "dise_name", v.Disease.Name)
+	set(m, "oprn_oprt_code", v.Operation.Code)
+	set(m, "oprn_oprt_name", v.Operation.Name)
+	return object{"adminfo": m, "diseinfo": stayDiagnoses(r.Diagnoses, f)}
+}
+
+func flagOf(yes bool) string {
+	if yes {
+		return "1"
+	}
+	return "0"
+}
+
 // leaveInput is 2402.
 func leaveInput(r gateway.DischargeStay, f facts) any {
 	m := object{
@@ -90,14 +116,10 @@ func leaveInput(r gateway.DischargeStay, f facts) any {
 
 // staySettleInput is 2303 and 2304: the split of the rows as the centre gave it.
 func staySettleInput(r gateway.SettleStay, f facts, c gateway.Credential, sum charges) any {
-	used := "0"
-	if r.UseAccount {
-		used = "1"
-	}
 	o := object{
 		"psn_no": f.person, "mdtrt_cert_type": c.Type, "mdtrt_cert_no": c.Number, "medfee_sumamt": fenOf(sum.total.String()),
-		"psn_setlway": orElse(r.SettleWay, "01"), "mdtrt_id": f.visit, "acct_used_flag": used, "insutype": f.insutype,
-		"mid_setl_flag": "0",
+		"psn_setlway": orElse(r.SettleWay, "01"), "mdtrt_id": f.visit, "acct_used_flag": flagOf(r.UseAccount), "insutype": f.insutype,
+		"mid_setl_flag": flagOf(r.MidStay),
 	}
 	for i, name := range splitMembers {
 		o[name] = fenOf(sum.split[i].String())

@@ -66,6 +66,7 @@ type townSetl struct {
 	id, msgid, visit   string
 	total              money.Fen
 	refunded, reversed bool
+	rows               []string // of a settlement in the middle of a stay: what it took
 }
 
 type townLate struct {
@@ -197,7 +198,7 @@ func (w *town) do(n ident.Infno, id ident.MsgID, input any) gatewaytest.CentreAn
 		return gatewaytest.Done(object{"mdtrtinfo": list})
 	case "5203":
 		return w.lookUp(data)
-	case "2401", "2301", "2302", "2402", "2405", "2404", "2303", "2304", "2305", "5303":
+	case "2401", "2301", "2302", "2402", "2403", "2405", "2404", "2303", "2304", "2305", "5303":
 		return w.doStay(n, id, input)
 	}
 	return gatewaytest.Done(nil)

@@ -26,6 +26,7 @@ const (
 	OpAdmit       Op = "stay.admit"
 	OpCharge      Op = "stay.charge"
 	OpDischarge   Op = "stay.discharge"
+	OpStayChange  Op = "stay.change"
 	OpStaySettle  Op = "stay.settle"
 	OpStayRefund  Op = "stay.refund"
 	OpStay        Op = "stay"

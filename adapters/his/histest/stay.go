@@ -20,6 +20,10 @@ func (d *Desk) ChargeStay(ctx context.Context, c gateway.Caller, r gateway.Charg
 	return do[gateway.Stay](d, ctx, OpCharge, c, r.RequestID, r)
 }
 
+func (d *Desk) ChangeStay(ctx context.Context, c gateway.Caller, r gateway.ChangeStay) (gateway.Stay, error) {
+	return do[gateway.Stay](d, ctx, OpStayChange, c, r.RequestID, r)
+}
+
 func (d *Desk) DischargeStay(ctx context.Context, c gateway.Caller, r gateway.DischargeStay) (gateway.Stay, error) {
 	return do[gateway.Stay](d, ctx, OpDischarge, c, r.RequestID, r)
 }
@@ -46,6 +50,8 @@ func usualStay(n int, request any) (gateway.Stay, bool) {
 	case gateway.AdmitStay:
 		return Stay(fmt.Sprint("S", id(n)), gateway.StayIn), true
 	case gateway.ChargeStay:
+		return Stay(r.ID, gateway.StayIn), true
+	case gateway.ChangeStay:
 		return Stay(r.ID, gateway.StayIn), true
 	case gateway.DischargeStay:
 		return Stay(r.ID, gateway.StayDischarged), true

@@ -72,6 +72,7 @@ func New(o Options) (*Handler, error) {
 	api.GET("/settlements/:id", h.guarded(h.getSettlement))
 	api.POST("/stays", h.guarded(h.postStay))
 	api.POST("/stays/:id/fees", h.guarded(h.postCharge))
+	api.POST("/stays/:id/change", h.guarded(h.postStayChange))
 	api.POST("/stays/:id/discharge", h.guarded(h.postDischarge))
 	api.POST("/stays/:id/settle", h.guarded(h.postStaySettle))
 	api.POST("/stays/:id/refund", h.guarded(h.postStayRefund))

@@ -88,6 +88,7 @@ var routes = map[histest.Op]struct{ method, before, after string }{
 	histest.OpSettlement:  {"GET", "/api/v1/settlements/", ""},
 	histest.OpAdmit:       {"POST", "/api/v1/stays", ""},
 	histest.OpCharge:      {"POST", "/api/v1/stays/", "/fees"},
+	histest.OpStayChange:  {"POST", "/api/v1/stays/", "/change"},
 	histest.OpDischarge:   {"POST", "/api/v1/stays/", "/discharge"},
 	histest.OpStaySettle:  {"POST", "/api/v1/stays/", "/settle"},
 	histest.OpStayRefund:  {"POST", "/api/v1/stays/", "/refund"},

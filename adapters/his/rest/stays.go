@@ -16,6 +16,7 @@ const stays = "/api/v1/stays/"
 type wardBinders struct {
 	admit     *bind.Binder[gateway.AdmitStay]
 	charge    *bind.Binder[gateway.ChargeStay]
+	change    *bind.Binder[gateway.ChangeStay]
 	discharge *bind.Binder[gateway.DischargeStay]
 	settle    *bind.Binder[gateway.SettleStay]
 	refund    *bind.Binder[gateway.RefundStay]
@@ -35,6 +36,9 @@ func newWardBinders() (w wardBinders, err error) {
 	charge := rules("ChargeStay")
 	charge.Decimal = []string{"Fee.quantity", "Fee.price", "Fee.amount"}
 	if w.charge, err = bind.New[gateway.ChargeStay](charge); err != nil {
+		return w, err
+	}
+	if w.change, err = bind.New[gateway.ChangeStay](rules("ChangeStay")); err != nil {
 		return w, err
 	}
 	if w.discharge, err = bind.New[gateway.DischargeStay](rules("DischargeStay")); err != nil {
@@ -113,6 +117,10 @@ func aboutStay[T any](k *call, b *bind.Binder[T], set func(r *T, request, id str
 
 func (h *Handler) postCharge(k *call) (answer, error) {
 	return aboutStay(k, h.stay.charge, func(r *gateway.ChargeStay, request, id string) { r.RequestID, r.ID = request, id }, gateway.Ward.ChargeStay)
+}
+
+func (h *Handler) postStayChange(k *call) (answer, error) {
+	return aboutStay(k, h.stay.change, func(r *gateway.ChangeStay, request, id string) { r.RequestID, r.ID = request, id }, gateway.Ward.ChangeStay)
 }
 
 func (h *Handler) postDischarge(k *call) (answer, error) {
