@@ -99,7 +99,7 @@ func TestMapFaults(t *testing.T) {
 	dir := unpack(t, "generic-hl7")
 	change1(t, filepath.Join(dir, "mapping.yaml"), "visit.number: PV1-19", "visit.nummer: PV1-19")
 	code, out := runMap(t, "test", "--defs", dir)
-	if code != exitNo || !strings.Contains(out, "mapping.yaml:37") || !strings.Contains(out, "visit.nummer") || !strings.Contains(out, "visit.number") {
+	if code != exitNo || !strings.Contains(out, "mapping.yaml:38") || !strings.Contains(out, "visit.nummer") || !strings.Contains(out, "visit.number") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	if code, out := runMap(t, "test", "--defs", filepath.Join(dir, "cases")); code != exitFail || !strings.Contains(out, "generic-hl7") {
@@ -145,7 +145,7 @@ func TestMapReplay(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitNo {
 		t.Fatalf("exit %d %v\n%s", code, err, out)
 	}
-	if r.Messages != 18 || r.Changed != 2 || len(r.Unread) == 0 {
+	if r.Messages != 25 || r.Changed != 2 || len(r.Unread) == 0 {
 		t.Errorf("%d messages, %d changed, %d unread", r.Messages, r.Changed, len(r.Unread))
 	}
 	for _, m := range r.Differ {

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"yiqiao/adapters/his/hl7"
+	"yiqiao/gateway"
 	"yiqiao/gateway/mapping/defs"
+	"yiqiao/schemas/ident"
 )
 
 // newHospital is a gateway that takes mapped messages, and the simulated centre, in one process.
@@ -166,6 +169,24 @@ func TestHL7Hospital(t *testing.T) {
 	s.want("undo settlement", s.send("undo-settlement"), "AA", "done", "discharged")
 	s.want("undo discharge", s.send("undo-discharge"), "AA", "done", "in-hospital")
 	s.want("undo admission", s.send("undo-admission"), "AA", "done", "cancelled")
+	// Orders and reports are queued and reach the centre; what has no transaction is accepted and left alone.
+	s.want("orders", s.send("orders-oral"), "AA", "queued", "prepared")
+	s.want("reports", s.send("report-uninsured"), "AA", "queued", "prepared")
+	for _, name := range []string{"orders-outpatient", "document", "appointment", "registration"} {
+		s.want(name, s.send(name), "AA", "", "")
+	}
+	limit := time.Now().Add(time.Minute)
+	for _, infno := range []ident.Infno{"4402", "4502"} {
+		for done := false; !done; {
+			recs, err := gw.journal.List(context.Background(), gateway.Query{Infno: infno})
+			if err != nil || len(recs) != 1 || recs[0].State.Final() && recs[0].State != gateway.StateDone || time.Now().After(limit) {
+				t.Fatalf("%s: %v %+v", infno, err, recs)
+			}
+			if done = recs[0].State == gateway.StateDone; done && !strings.HasPrefix(recs[0].Mapping, "generic-hl7@") {
+				t.Errorf("%s came through %q", infno, recs[0].Mapping)
+			}
+		}
+	}
 	if err := sim.checkLedger(); err != nil {
 		t.Error(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"yiqiao/gateway/mapping/defs"
 )
 
-// The generic XML hospital runs the outpatient ladder: plain, and in a SOAP envelope in GBK.
+// The generic XML hospital runs the outpatient ladder, plain and in a SOAP envelope in GBK, and a stay.
 func TestXMLHospital(t *testing.T) {
 	key := ""
 	sim, gw := newHospital(t, func(g *gatewaySettings) {
@@ -93,6 +93,25 @@ func TestXMLHospital(t *testing.T) {
 		t.Errorf("after the refund: %s %v", bill.State, err)
 	}
 	want("SOAP in GBK, by card", send("bill-soap-gbk", "T99900001", "T99900001", "S1", strings.Repeat("0", 28)+"A001"), "done", "presettled")
+
+	// A stay, from admission to the way back.
+	want("admit", send("admit"), "done", "in-hospital")
+	want("charge", send("charge"), "done", "in-hospital")
+	want("charge again", send("charge"), "done", "in-hospital")
+	if back := send("charge-back"); back("Order/Charged") != "444.04" {
+		t.Errorf("charged %s after taking back (%s)", back("Order/Charged"), back("Order/Error/Text"))
+	}
+	want("discharge", send("discharge"), "done", "discharged")
+	want("trial", send("trial-stay"), "done", "discharged")
+	stay := send("settle-stay")
+	want("settle", stay, "done", "settled")
+	if stay("Order/Amounts/Total") != "444.04" {
+		t.Errorf("settled %s", stay("Order/Amounts/Total"))
+	}
+	want("ask", send("ask-stay"), "done", "settled")
+	want("undo settlement", send("undo-settlement"), "done", "discharged")
+	want("undo discharge", send("undo-discharge"), "done", "in-hospital")
+	want("undo admission", send("undo-admission"), "done", "cancelled")
 	if at := send("bill", "YP0101", "XX"); at("Error/Code") != "request-invalid" || at("Error/Finding/Code") != "map-item-unknown" {
 		t.Errorf("%s %s", at("Error/Code"), at("Error/Finding/Code"))
 	}

@@ -98,6 +98,28 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// What one row does not say is not taken from its neighbour, wherever that stands, and inside a row of a row
+// the row around it is seen.
+func TestGroupsKeepApart(t *testing.T) {
+	m := parse(t, "MSH|^~\\&|A|B|C|D|20260304||ORU^R01|1|P|2.5\rPV1|1|I\rOBR|1|a\rNTE|1||first\rOBX|1||x\rOBX|2||y\rOBR|2|b\rOBX|1||z\rZZZ|last")
+	each := func(v any, name string) []any {
+		p, err := hl7.Notation{}.Compile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Each(v)
+	}
+	var got []string
+	for _, row := range each(m, "OBR") {
+		for _, inner := range each(row, "OBX") {
+			got = append(got, value(t, inner, "OBX-3")+value(t, inner, "OBR-2")+value(t, inner, "NTE-3")+value(t, inner, "PV1-2")+value(t, inner, "ZZZ-1"))
+		}
+	}
+	if want := "[xafirstI yafirstI zbIlast]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
 // Every GBK character whose second byte is a delimiter stays whole, in the header and elsewhere,
 // whatever the message says of its charset.
 func TestGBKAgainstDelimiters(t *testing.T) {

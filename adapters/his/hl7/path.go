@@ -21,7 +21,8 @@ import (
 //	FT1             the segment itself: for each, one scope for every FT1 with what follows it
 //
 // Inside the scope of an FT1 a path looks first in that FT1 and the segments behind it, up to the next
-// FT1, and then in the whole message. "" in quotes, HL7's way to say that a value is deleted, is an
+// FT1, and then in what stands before the first FT1: never in another FT1's segments, so that what one row does
+// not say is not taken from its neighbour. "" in quotes, HL7's way to say that a value is deleted, is an
 // empty value that is there.
 type Notation struct{}
 
@@ -71,6 +72,8 @@ func (Notation) Compile(text string) (gateway.Path, error) {
 type scope struct {
 	m        *Message
 	from, to int
+	up       *scope // around it; nil: it is the message
+	head     int    // where, in up, the first of its kind begins
 }
 
 func scopeOf(v any) *scope {
@@ -78,17 +81,18 @@ func scopeOf(v any) *scope {
 	case *scope:
 		return x
 	case *Message:
-		return &scope{x, 0, len(x.segments)}
+		return &scope{m: x, to: len(x.segments)}
 	}
 	return nil
 }
 
 // find gives the segment a path means.
 func (p *path) find(s *scope) (segment, bool) {
-	if seg, ok := p.within(s.m, s.from, s.to); ok || s.from == 0 && s.to == len(s.m.segments) {
-		return seg, ok
+	seg, ok := p.within(s.m, s.from, s.to)
+	for ; !ok && s.up != nil; s = s.up {
+		seg, ok = p.within(s.m, s.up.from, s.head)
 	}
-	return p.within(s.m, 0, len(s.m.segments))
+	return seg, ok
 }
 
 func (p *path) within(m *Message, from, to int) (segment, bool) {
@@ -112,7 +116,7 @@ func (p *path) Value(v any) (string, bool) {
 		if !ok || p.field == 0 {
 			return "", false
 		}
-		whole = scope{m, 0, len(m.segments)}
+		whole = scope{m: m, to: len(m.segments)}
 		s = &whole
 	}
 	if p.field == 0 {
@@ -183,10 +187,12 @@ func (p *path) Each(v any) []any {
 	if s == nil {
 		return nil
 	}
-	n := 0
+	n, head := 0, s.from
 	for i := s.from; i < s.to; i++ {
 		if s.m.segments[i].fields[0] == p.name {
-			n++
+			if n++; n == 1 {
+				head = i
+			}
 		}
 	}
 	scopes := make([]scope, 0, n)
@@ -197,7 +203,7 @@ func (p *path) Each(v any) []any {
 		if k := len(scopes); k > 0 {
 			scopes[k-1].to = i
 		}
-		scopes = append(scopes, scope{s.m, i, s.to})
+		scopes = append(scopes, scope{s.m, i, s.to, s, head})
 	}
 	out := make([]any, 0, n)
 	for i := range scopes {
