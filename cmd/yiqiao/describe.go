@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -15,12 +16,14 @@ import (
 
 func describeCommand(s *streams) *cobra.Command {
 	var asJSON, dict bool
+	var infno string
 	c := &cobra.Command{
-		Use:   "describe [INFNO|DICTIONARY]",
-		Short: "查看交易的字段、代码表, 或全部交易 / Show a transaction, a dictionary, or all transactions",
+		Use:   "describe [INFNO|DICTIONARY|FILE|DIR]",
+		Short: "查看交易的字段、代码表、一份报文, 或全部交易 / Show a transaction, a dictionary, a message, or all transactions",
 		Example: `  yiqiao describe              全部交易
   yiqiao describe 2207         交易 2207
-  yiqiao describe --dict insutype   代码表`,
+  yiqiao describe --dict insutype   代码表
+  yiqiao describe recorded/2207-1.json   逐字段说明一份报文, 个人信息遮盖`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cat, err := catalog.Default()
@@ -34,6 +37,9 @@ func describeCommand(s *streams) *cobra.Command {
 				return listTransactions(s, cat, asJSON)
 			}
 			tx, ok := cat.Lookup(ident.Infno(args[0]))
+			if _, err := os.Stat(args[0]); !ok && err == nil {
+				return describeFiles(s, cat, args[0], infno, asJSON)
+			}
 			if !ok {
 				return fmt.Errorf("没有交易 %s / no such transaction; 用 yiqiao describe 查看全部", args[0])
 			}
@@ -56,6 +62,7 @@ func describeCommand(s *streams) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
+	c.Flags().StringVar(&infno, "infno", "", "报文的交易编号, 报文和文件名都没有时 / number of a message")
 	c.Flags().BoolVar(&dict, "dict", false, "查看代码表 / show a dictionary")
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	"yiqiao/gateway/mapping"
 	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/check"
+	"yiqiao/simulator/acceptance"
+	"yiqiao/simulator/acceptance/watch"
 )
 
 var update = flag.Bool("update", false, "write the generated documents and golden files anew")
@@ -27,7 +30,7 @@ func TestDocsAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"errors.md": errorsDoc(), "coverage.md": coverageDoc(cat)} {
+	for name, want := range map[string]string{"errors.md": errorsDoc(), "coverage.md": coverageDoc(t, cat)} {
 		file := filepath.Join("..", "..", "docs", name)
 		if *update {
 			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
@@ -111,16 +114,64 @@ var ladder = map[string]string{
 	"9001": "session", "9002": "session", "1101": "bill", "2001": "low level", "2201": "bill", "2202": "bill", "2203": "bill", "2204": "bill",
 	"2205": "bill", "2206": "bill", "2207": "bill", "2208": "bill", "2601": "resolver", "5201": "resolver", "5203": "resolver", "5204": "low level",
 	"2203A": "bill (by region)", "2206A": "bill (by region)", "2207A": "bill (by region)",
+	"2401": "stay", "2301": "stay", "2302": "stay", "2402": "stay", "2303": "stay", "2304": "stay", "2305": "stay", "2405": "stay", "2404": "stay",
+	"3201": "reconcile", "3202": "reconcile", "9101": "reconcile", "9102": "reconcile",
 }
 
-func coverageDoc(cat *catalog.Catalog) string {
+// tried gives the acceptance cases that send a transaction to a centre and the scenarios in which a HIS sends it, as the first and how many more.
+func tried(t *testing.T) (centre, his map[string]string) {
+	t.Helper()
+	cases, _, err := acceptance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenarios, err := watch.Scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, h := map[string][]string{}, map[string][]string{}
+	for _, k := range cases {
+		for _, s := range k.Steps {
+			if !slices.Contains(c[s.Send], k.ID) {
+				c[s.Send] = append(c[s.Send], k.ID)
+			}
+		}
+	}
+	for _, k := range scenarios {
+		for _, s := range k.Steps {
+			for _, n := range s.Send {
+				if !slices.Contains(h[n], k.ID) {
+					h[n] = append(h[n], k.ID)
+				}
+			}
+		}
+	}
+	words := func(m map[string][]string) map[string]string {
+		out := map[string]string{}
+		for n, ids := range m {
+			out[n] = ids[0]
+			if len(ids) > 1 {
+				out[n] += fmt.Sprintf(" +%d", len(ids)-1)
+			}
+		}
+		return out
+	}
+	return words(c), words(h)
+}
+
+func coverageDoc(t *testing.T, cat *catalog.Catalog) string {
+	t.Helper()
+	centre, his := tried(t)
 	var b strings.Builder
 	all := cat.All()
-	described, confidence := 0, map[string]int{}
+	described, untried, confidence := 0, 0, map[string]int{}
 	for _, tx := range all {
 		confidence[tx.Confidence]++
 		if tx.Described() {
 			described++
+			if centre[string(tx.Infno)] == "" && his[string(tx.Infno)] == "" {
+				untried++
+			}
 		}
 	}
 	fmt.Fprintf(&b, `# Coverage
@@ -133,11 +184,15 @@ confidence is high for %d, medium for %d, low for %d. A transaction without fiel
 `+"`infno-not-described`"+`. Check the tables against your province's edition before going live.
 
 *schema*: a JSON Schema is generated and every message is checked. *used by*: what sends it beyond the low-level
-route, and what the simulator answers. *disputes*: contradictions between sources, listed by `+"`yiqiao describe`"+`.
+route. *simulator*: the simulator answers it, as an acceptance case shows. *centre cases*, *HIS scenarios*: the
+acceptance cases that send it (`+"`yiqiao accept`"+`), the first and how many more. *disputes*: contradictions between sources, listed by
+`+"`yiqiao describe`"+`.
 
-| infno | name | group | kind | confidence | schema | used by | undo | unknown outcome | disputes |
-|---|---|---|---|---|---|---|---|---|---|
-`, len(all), described, confidence["high"], confidence["medium"], confidence["low"])
+The gaps: %d described transactions are sent by no acceptance case, and %d are not described at all.
+
+| infno | name | group | kind | confidence | schema | used by | simulator | centre cases | HIS scenarios | undo | unknown outcome | disputes |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
+`, len(all), described, confidence["high"], confidence["medium"], confidence["low"], untried, len(all)-described)
 	for _, tx := range all {
 		schema := "yes"
 		if !tx.Described() {
@@ -147,8 +202,12 @@ route, and what the simulator answers. *disputes*: contradictions between source
 		for i, r := range tx.Remedies {
 			remedies[i] = string(r)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", tx.Infno, tx.Name, tx.Group, tx.Kind, tx.Confidence, schema,
-			ladder[string(tx.Infno)], tx.Undo, strings.Join(remedies, ", "), len(tx.Disputes))
+		sim := ""
+		if centre[string(tx.Infno)] != "" {
+			sim = "yes"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", tx.Infno, tx.Name, tx.Group, tx.Kind, tx.Confidence, schema,
+			ladder[string(tx.Infno)], sim, centre[string(tx.Infno)], his[string(tx.Infno)], tx.Undo, strings.Join(remedies, ", "), len(tx.Disputes))
 	}
 	return b.String()
 }

@@ -31,16 +31,21 @@ func validateCommand(s *streams) *cobra.Command {
 	var infno, direction, regionName string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "validate --infno N [--direction request|response] FILE|-",
+		Use:   "validate --infno N [--direction request|response] FILE|DIR|-",
 		Short: "按接口规范检查一份报文 / Check a message against the interface tables",
 		Long: `检查一份请求或应答: 可以是完整报文, 也可以只是 input 或 output 对象。
+文件夹则检查其中全部 .json: 交易编号取自报文或文件名 (如 2207-1.json), 含 infcode 或 output 的是应答。
 没有错误时退出码为 0, 有错误为 1, 无法检查 (文件不存在等) 为 2。`,
 		Example: `  yiqiao validate --infno 2207 --direction request request.json
-  cat reply.json | yiqiao validate --infno 2207 --direction response --json -`,
+  cat reply.json | yiqiao validate --infno 2207 --direction response --json -
+  yiqiao validate recorded/`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if direction != "request" && direction != "response" {
 				return fmt.Errorf("--direction 必须是 request 或 response / must be request or response")
+			}
+			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+				return validateFolder(s, args[0], infno, regionName, asJSON)
 			}
 			text, err := readInput(s, args[0])
 			if err != nil {

@@ -236,10 +236,29 @@ func (g group) Width(n int) string {
 	return fmt.Sprintf("%.2f", 100*float64(n)/float64(all))
 }
 
+// groupWords say what the letters of an id stand for.
+var groupWords = map[string]Text{
+	"AMT": {"金额恒等式", "amounts"}, "CAT": {"目录下载", "catalogues"}, "CHR": {"慢特病", "chronic diseases"}, "CLR": {"清算", "clearing"}, "DQ": {"结算清单质量", "data quality"},
+	"EIN": {"电子票据", "e-invoices"}, "ENV": {"报文", "messages"}, "FIL": {"备案", "filings"}, "FLD": {"字段", "fields"}, "INP": {"住院", "stays"}, "LIM": {"上限", "limits"}, "MAP": {"目录对照", "mappings"},
+	"MOB": {"移动支付", "mobile payment"}, "NWB": {"新生儿", "newborns"}, "ORD": {"次序", "order"}, "PHA": {"药店", "pharmacies"}, "PRV": {"隐私", "privacy"}, "PSN": {"人员", "persons"}, "QRY": {"查询", "queries"},
+	"RCH": {"差异处理", "differences"}, "REC": {"对账", "reconciliation"}, "REF": {"退费", "refunds"}, "REV": {"冲正", "reversal"}, "RFD": {"退费", "refunds"}, "RXC": {"处方", "prescriptions"}, "SGN": {"签到", "sign-in"},
+	"SIG": {"签名", "signatures"}, "TIM": {"时限", "time limits"}, "TMO": {"无答复", "no answer"}, "UPL": {"上传", "uploads"}, "VER": {"验证答复", "verifying"},
+	"HAMT": {"HIS: 金额", "HIS: amounts"}, "HBAT": {"HIS: 批次", "HIS: batches"}, "HBCK": {"HIS: 撤回次序", "HIS: the way back"}, "HDOOR": {"HIS: 网关接口", "HIS: the door"}, "HDUP": {"HIS: 不重复", "HIS: nothing twice"},
+	"HENV": {"HIS: 报文", "HIS: messages"}, "HFLOW": {"HIS: 流程", "HIS: business"}, "HKNW": {"HIS: 编号来源", "HIS: numbers"}, "HMID": {"HIS: 中途结算", "HIS: mid-stay"}, "HORD": {"HIS: 次序", "HIS: order"}, "HREC": {"HIS: 对账", "HIS: reconciliation"},
+	"HREF": {"HIS: 被拒绝之后", "HIS: after a refusal"}, "HREP": {"HIS: 答复的采用", "HIS: replies"}, "HREV": {"HIS: 冲正", "HIS: reversal"}, "HSGN": {"HIS: 签到", "HIS: sign-in"}, "HSIG": {"HIS: 签名", "HIS: signatures"},
+	"HTIM": {"HIS: 等待", "HIS: waiting"}, "HUNK": {"HIS: 结果未知", "HIS: unknown outcomes"},
+}
+
+// groups counts by the first part of the id.
 func groups(res *Result) []group {
+	return count(res, func(q RequirementResult) string { name, _, _ := strings.Cut(q.ID, "-"); return name })
+}
+
+// count counts requirements by a name.
+func count(res *Result, by func(RequirementResult) string) []group {
 	var list []group
 	for _, q := range res.Requirements {
-		name, _, _ := strings.Cut(q.ID, "-")
+		name := by(q)
 		i := slices.IndexFunc(list, func(g group) bool { return g.Name == name })
 		if i < 0 {
 			i = len(list)
@@ -262,8 +281,9 @@ func writeHTML(w io.Writer, res, before *Result) error {
 		"word": func(s Status) Text {
 			return map[Status]Text{Pass: {"通过", "pass"}, Fail: {"未通过", "fail"}, NotRun: {"未执行", "not run"}, NotTestable: {"无法测试", "not testable"}}[s]
 		},
-		"safe": func(s string) template.CSS { return template.CSS(s) },
-		"add":  func(a, b int) int { return a + b },
+		"groupWord": func(s string) Text { return groupWords[s] },
+		"safe":      func(s string) template.CSS { return template.CSS(s) },
+		"add":       func(a, b int) int { return a + b },
 	}).ParseFS(page, "report.html")
 	if err != nil {
 		return err
@@ -271,10 +291,11 @@ func writeHTML(w io.Writer, res, before *Result) error {
 	data := struct {
 		*Result
 		Groups  []group
+		Actors  []group
 		Count   map[string]int
 		Changes []Change
 		Before  *Result
-	}{res, groups(res), map[string]int{}, nil, before}
+	}{res, groups(res), count(res, func(q RequirementResult) string { return q.Actor }), map[string]int{}, nil, before}
 	for k, n := range res.Counts() {
 		data.Count[string(k)] = n
 	}

@@ -42,9 +42,10 @@ func OpenProgress(path, run string, resume bool) (p *Progress, known map[string]
 		return nil, nil, err
 	}
 	p = &Progress{f: f}
-	if err := f.Truncate(size); err == nil {
+	if err = f.Truncate(size); err == nil {
 		_, err = f.Seek(size, io.SeekStart)
 	}
+	p.err = err
 	if size == 0 {
 		p.line(run)
 	}
