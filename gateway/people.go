@@ -83,4 +83,6 @@ type Doorkeeper interface {
 	// CodeLoginRefused when from is wrong (counted like a failed sign-in), CodePasswordRefused with
 	// the rule that to breaks.
 	ChangePassword(ctx context.Context, token, from, to, address string) (v Visitor, fresh string, err error)
+	// Denied notes in the audit record that somebody tried what its roles do not allow.
+	Denied(v Visitor, a Act)
 }

@@ -210,7 +210,10 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
-	o.Reviews, o.People = review.Desk{Book: srv.book}, prover{g, register}
+	o.Reviews, o.People, o.Doorkeeper = review.Desk{Book: srv.book}, prover{g, register}, register
+	for _, in := range g.Institutions {
+		o.Institutions = append(o.Institutions, ident.Institution(in.Code))
+	}
 	h, err := srv.mounted(o)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ import (
 // Auditor notes acts in the transactions that do them; audit.Log is one.
 type Auditor interface {
 	NoteIn(tx *store.Tx, a audit.Act)
+	NoteLater(a audit.Act) bool
 }
 
 // Options of a Register. DB, Audit, Clock, Digest and Rand are required; the zero value of every other
@@ -322,7 +323,18 @@ func (r *Register) May(ctx context.Context, id string, act gateway.Act) (gateway
 		return gateway.Visitor{}, err
 	}
 	v := a.visitor()
-	return v, v.May(act)
+	err = v.May(act)
+	if isCode(err, gateway.CodeNotPermitted) {
+		r.Denied(v, act)
+	}
+	return v, err
+}
+
+// Denied implements gateway.Doorkeeper.
+func (r *Register) Denied(v gateway.Visitor, a gateway.Act) {
+	if !r.o.Audit.NoteLater(audit.Act{Who: "person:" + v.ID, What: "not-permitted", Detail: string(a)}) {
+		r.o.Log.Warn("a refusal was not noted", "person", v.ID, "act", string(a))
+	}
 }
 
 // storage makes an error of the database one of ours.

@@ -31,11 +31,13 @@ type call struct {
 	english   bool
 
 	caller    gateway.Caller
-	requestID string // well-formed, or ""
-	id        string // msgid or bill id, well-formed, or ""
-	named     bool   // id was in the path: that is what is asked about, whatever the desk refers to
-	tell      string // request id whose final answer this is, or ""
-	where     string // path under which a record of this route is asked about: "/api/v1/transactions/"
+	enter     func(context.Context, *http.Request) error // uses the caller's pass up; nil: there is none
+	person    string                                     // who is signed in, or ""
+	requestID string                                     // well-formed, or ""
+	id        string                                     // msgid or bill id, well-formed, or ""
+	named     bool                                       // id was in the path: that is what is asked about, whatever the desk refers to
+	tell      string                                     // request id whose final answer this is, or ""
+	where     string                                     // path under which a record of this route is asked about: "/api/v1/transactions/"
 
 	code   gateway.Code // of the problem, or ""
 	path   string       // of the problem
@@ -178,7 +180,7 @@ func (k *call) log() {
 		slog.Duration("took", took), slog.String("reference", k.reference),
 	}
 	for _, a := range []slog.Attr{
-		slog.String("system", k.caller.System), slog.String("request_id", k.requestID),
+		slog.String("system", k.caller.System), slog.String("person", k.person), slog.String("request_id", k.requestID),
 		slog.String("id", ours(k.id)), slog.String("code", string(k.code)),
 	} {
 		if a.Value.String() != "" {

@@ -26,6 +26,7 @@ type Handler struct {
 	invoice  invoiceBinders
 	cases    caseBinders
 	review   reviewBinders
+	session  sessionBinders
 	paper    paperBinders
 }
 
@@ -62,6 +63,10 @@ func New(o Options) (*Handler, error) {
 
 	api := e.Group("/api/v1")
 	api.GET("/errors", h.serve(h.errorTable))
+	api.POST("/sessions", h.serve(h.placed(h.postSession)))
+	api.GET("/sessions/current", h.serve(h.placed(h.getSession)))
+	api.DELETE("/sessions/current", h.serve(h.placed(h.deleteSession)))
+	api.POST("/sessions/current/password", h.serve(h.placed(h.postPassword)))
 	// The number of a transaction is called id too: in OpenAPI both are one path.
 	api.POST("/transactions/:id", h.guarded(h.postTransaction))
 	api.GET("/transactions/:id", h.guarded(h.getTransaction))
@@ -84,11 +89,11 @@ func New(o Options) (*Handler, error) {
 	api.POST("/filings", h.guarded(h.postFiling))
 	api.POST("/filings/:id/withdraw", h.guarded(h.postWithdraw))
 	api.GET("/filings/:id", h.guarded(h.getFiling))
-	api.GET("/reviews", h.guarded(h.getReviews))
-	api.POST("/reviews", h.guarded(h.postReview))
-	api.GET("/reviews/:id", h.guarded(h.getReview))
-	api.POST("/reviews/:id/approve", h.guarded(h.postReviewApprove))
-	api.POST("/reviews/:id/reject", h.guarded(h.postReviewReject))
+	api.GET("/reviews", h.serve(h.guardedOrPerson(gateway.ActReviewRead, h.getReviews)))
+	api.POST("/reviews", h.serve(h.guardedOrPerson(gateway.ActReviewPropose, h.postReview)))
+	api.GET("/reviews/:id", h.serve(h.guardedOrPerson(gateway.ActReviewRead, h.getReview)))
+	api.POST("/reviews/:id/approve", h.serve(h.guardedOrPerson(gateway.ActReviewDecide, h.postReviewApprove)))
+	api.POST("/reviews/:id/reject", h.serve(h.guardedOrPerson(gateway.ActReviewDecide, h.postReviewReject)))
 	api.GET("/settlements/:id/einvoices", h.guarded(h.getSettlementInvoices))
 	api.POST("/einvoices", h.guarded(h.postInvoice))
 	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
@@ -140,6 +145,9 @@ func (h *Handler) bindings() (err error) {
 	if h.review, err = newReviewBinders(); err != nil {
 		return err
 	}
+	if h.session, err = newSessionBinders(); err != nil {
+		return err
+	}
 	if h.invoice, err = newInvoiceBinders(); err != nil {
 		return err
 	}
@@ -179,28 +187,19 @@ func (h *Handler) serve(f step) gin.HandlerFunc {
 	}
 }
 
-// guarded is serve for callers with a key, while there is a place.
-func (h *Handler) guarded(f step) gin.HandlerFunc {
-	return h.serve(func(k *call) (answer, error) {
+// guarded is serve for HIS systems, while there is a place.
+func (h *Handler) guarded(f step) gin.HandlerFunc { return h.serve(h.admitted(f)) }
+
+func (h *Handler) admitted(f step) step {
+	placed := h.placed(f)
+	return func(k *call) (answer, error) {
 		pass, err := k.authenticate()
 		if err != nil {
 			return answer{}, err
 		}
-		places := h.gets
-		if k.method == http.MethodPost {
-			places = h.posts
-		}
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-		default:
-			return answer{}, &gateway.Error{Code: gateway.CodeRateLimited, Op: "rest"}
-		}
-		if err := pass.Enter(k.ctx(), k.c.Request); err != nil {
-			return answer{}, err
-		}
-		return f(k)
-	})
+		k.enter = pass.Enter
+		return placed(k)
+	}
 }
 
 func noRoute(*call) (answer, error) {

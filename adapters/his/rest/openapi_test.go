@@ -46,6 +46,9 @@ var described = map[string]reflect.Type{
 	"HandChoice":        reflect.TypeFor[gateway.HandChoice](),
 	"ProposeReview":     reflect.TypeFor[gateway.ProposeReview](),
 	"DecideReview":      reflect.TypeFor[gateway.DecideReview](),
+	"Session":           reflect.TypeFor[Session](),
+	"SignInBody":        reflect.TypeFor[SignInBody](),
+	"PasswordBody":      reflect.TypeFor[PasswordBody](),
 	"Person":            reflect.TypeFor[gateway.Person](),
 	"Review":            reflect.TypeFor[gateway.Review](),
 	"ReviewSubject":     reflect.TypeFor[gateway.ReviewSubject](),
@@ -187,11 +190,18 @@ func TestOperations(t *testing.T) {
 			if want := regexp.MustCompile(`\{\w+\}`).FindAllString(path, -1); !slices.Equal(named, want) {
 				t.Errorf("%s %s names %v", method, path, named)
 			}
-			if idempotency != (method == "post") {
+			ofPeople := strings.HasPrefix(path, "/api/v1/sessions") || strings.HasPrefix(path, "/api/v1/reviews") || strings.HasPrefix(path, "/api/v1/operations")
+			if idempotency != (method == "post" && !strings.HasPrefix(path, "/api/v1/sessions")) {
 				t.Errorf("%s %s: Idempotency-Key described: %v", method, path, idempotency)
 			}
 			guarded := strings.HasPrefix(path, "/api/v1/") && path != "/api/v1/errors"
-			if _, public := op.(object)["security"]; public == guarded {
+			if ofPeople {
+				list, _ := at(op, "security").([]any)
+				session := slices.ContainsFunc(list, func(v any) bool { return at(v, "session") != nil })
+				if session == (id == "signIn") {
+					t.Errorf("%s %s: what a person needs is described wrongly", method, path)
+				}
+			} else if _, public := op.(object)["security"]; public == guarded {
 				t.Errorf("%s %s: security is wrong", method, path)
 			}
 			if guarded && at(op, "responses", "default") == nil {

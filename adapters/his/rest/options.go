@@ -8,6 +8,7 @@ import (
 
 	"yiqiao/adapters/his/admit"
 	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 )
 
 // Client is a HIS system that may call.
@@ -25,6 +26,9 @@ type Options struct {
 
 	Reviews gateway.Reviews // what people decide; nil: not offered
 	People  gateway.Prover  // who they are; needed with Reviews
+
+	Doorkeeper   gateway.Doorkeeper  // lets people sign in; nil: not offered
+	Institutions []ident.Institution // of the gateway: those of a person that works for all
 
 	MaxBody       int64 // longest body in bytes; default 8 MiB
 	MaxConcurrent int   // POSTs being worked on at once, and as many GETs; default 512

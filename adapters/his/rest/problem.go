@@ -82,6 +82,8 @@ func (k *call) problem(err error) (answer, error) {
 		head.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	switch e.Code {
+	case gateway.CodeSessionNeeded:
+		head.Set("WWW-Authenticate", `Bearer realm="yiqiao-people"`)
 	case gateway.CodeKeyMissing:
 		head.Set("WWW-Authenticate", `Bearer realm="yiqiao"`)
 	case gateway.CodeKeyWrong:
