@@ -235,7 +235,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-var errKilled = errors.New("killed")
+var errKilled = fmt.Errorf("killed: %w", errStopped)
 
 // A process that is killed between any two steps loses no row and does none twice, by status and by mark.
 func TestKilledAnywhere(t *testing.T) {
@@ -351,6 +351,32 @@ func TestNumberMark(t *testing.T) {
 			t.Errorf("mark %s, bound %s", s.mark, s.bound(false))
 		}
 		h.want("select k from results order by k", "S1", "S2", "S3", "S8")
+	})
+}
+
+// Keys that are numbers, marks with a time zone, and a table of results that is too narrow for our words.
+func TestOtherTypes(t *testing.T) {
+	both(t, func(t *testing.T, driver string) {
+		h := fresh(t, driver)
+		zoned := map[string]string{"postgres": "timestamptz", "mysql": "timestamp null"}[driver]
+		h.do("drop table if exists calls2", "drop table if exists results2", "create table calls2 (id bigint primary key, op varchar(40), infno varchar(10), k varchar(20), visit varchar(20), price decimal(16,6), at "+zoned+")",
+			"create table results2 (id bigint primary key, final varchar(1), outcome varchar(10), text varchar(60), code varchar(20))")
+		v := View{From: "calls2", Key: "id", As: "call", Mark: &Mark{Column: "at", From: "2026-01-01 00:00:00"}, Result: Table{Table: "results2", Key: "id"}}
+		desk := &histest.Desk{}
+		s := h.source(desk, v, func(o *Options) { o.Batch = 1 })
+		for _, id := range []int64{9, 10, 9007199254740993} {
+			h.do(fmt.Sprintf("insert into calls2 (id, op, infno, k, at) values (%d, 'transact', '1101', 'N%d', '2026-03-04 05:00:00')", id, id))
+		}
+		h.do("insert into calls2 (id, op, infno, at) values (11, 'transact', '1101', '2026-03-04 05:00:00')")
+		poll(t, s)
+		poll(t, s)
+		h.want("select id, final, outcome from results2 order by id", "9|1|done", "10|1|done", "11|1|refused", "9007199254740993|1|done")
+		if n := len(desk.Calls()); n != 3 {
+			t.Errorf("the desk was asked %d times", n)
+		}
+		if _, _, ok := parseMark(s.mark); !ok {
+			t.Errorf("mark %q", s.mark)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package dbview
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,11 +58,31 @@ func places(l tabular.Line) string {
 
 // write puts a result in its place and says in the status column that it is there: one transaction of
 // the HIS's database.
-func (s *Source) write(ctx context.Context, key string, l tabular.Line, final bool) (err error) {
+func (s *Source) write(ctx context.Context, key string, l tabular.Line, final bool) error {
 	if err := s.step("write " + key); err != nil {
 		return err
 	}
 	s.wrote = l
+	v := values(l, final)
+	err := s.writeBoth(ctx, key, v, l, final)
+	if err == nil || ctx.Err() != nil || errors.Is(err, errStopped) {
+		return err
+	}
+	// A column may be shorter than it should: one row must not keep all the others from being read.
+	for n, text := range v {
+		v[n] = clip(text, 60)
+	}
+	if again := s.writeBoth(ctx, key, v, l, final); again == nil {
+		s.o.Log.Warn("a result was written in short: the table's columns are too short", "system", s.o.System, "err", short(err).Error())
+		return nil
+	}
+	return err
+}
+
+// errStopped is what a step ends with.
+var errStopped = errors.New("stopped")
+
+func (s *Source) writeBoth(ctx context.Context, key string, v map[string]string, l tabular.Line, final bool) (err error) {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -72,7 +93,7 @@ func (s *Source) write(ctx context.Context, key string, l tabular.Line, final bo
 		}
 	}()
 	if s.o.View.Result.Table != "" {
-		if err = s.writeRow(ctx, tx, key, values(l, final)); err != nil {
+		if err = s.writeRow(ctx, tx, key, v); err != nil {
 			return err
 		}
 	}
@@ -162,9 +183,12 @@ func (s *Source) lookResults(ctx context.Context) error {
 			theirs = n
 		}
 		has := slices.ContainsFunc(there, func(n string) bool { return strings.EqualFold(n, theirs) })
-		if has {
+		switch {
+		case strings.EqualFold(theirs, r.Key):
+			// The key of their table may be called as one of ours is.
+		case has:
 			s.results = append(s.results, c)
-		} else if r.Rename[c] != "" || c == "outcome" || c == "final" && s.o.View.Mark != nil {
+		case r.Rename[c] != "" || c == "outcome" || c == "final" && s.o.View.Mark != nil:
 			return &problem{"result: " + r.Table + " 没有列 / has no column " + theirs}
 		}
 	}

@@ -98,7 +98,9 @@ type job struct {
 	picked         time.Time
 	due            time.Time
 	tries          int
-	lanes          map[string]bool // that wait for an outcome
+	lanes          map[string]bool   // that wait for an outcome
+	held           time.Time         // since when nothing of it can be taken; zero: it can
+	broken         map[int]time.Time // messages that met our own faults, and since when
 }
 
 const (
@@ -159,7 +161,7 @@ func (f *Folder) Trouble() string {
 func (f *Folder) say(err error) {
 	text := ""
 	if err != nil {
-		text = "files " + f.o.System + ": " + err.Error()
+		text = "files " + f.o.System + ": " + short(err).Error()
 	}
 	f.mu.Lock()
 	changed := f.trouble != text
@@ -167,10 +169,23 @@ func (f *Folder) say(err error) {
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		f.o.Log.Error("a folder can not be worked on", "system", f.o.System, "err", err.Error())
+		f.o.Log.Error("a folder can not be worked on", "system", f.o.System, "err", short(err).Error())
 	case changed:
 		f.o.Log.Info("the folder is worked on again", "system", f.o.System)
 	}
+}
+
+// short leaves out the names of files: what a HIS calls its files may tell of people.
+func short(err error) error {
+	var at *fs.PathError
+	var moved *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		return fmt.Errorf("%s: %w", at.Op, at.Err)
+	case errors.As(err, &moved):
+		return fmt.Errorf("%s: %w", moved.Op, moved.Err)
+	}
+	return err
 }
 
 // Run looks again and again until ctx ends.

@@ -314,6 +314,25 @@ func TestHeld(t *testing.T) {
 	if r := cells(t, f.at("c.csv"+resultX)); r[0]["outcome"] != "refused" || r[0]["code"] != string(gateway.CodeCentreBusy) {
 		t.Errorf("%v", r)
 	}
+	// A file that takes long has the whole of Wait for a message that is held at its end.
+	busy = false
+	slow := desk.On[histest.OpTransact]
+	desk.On[histest.OpTransact] = func(ctx context.Context, c gateway.Caller, r any) (any, error) {
+		if clock.Advance(time.Hour); r.(gateway.Transact).RequestID == "R-6" {
+			busy = !busy
+		}
+		return slow(ctx, c, r)
+	}
+	put(t, f, "d.csv", head+line("R-5")+"\n"+line("R-6")+"\n")
+	look(t, f)
+	if exists(f.at("d.csv" + resultX)) {
+		t.Error("refused without having waited")
+	}
+	clock.Advance(50 * time.Second)
+	look(t, f)
+	if r := cells(t, f.at("d.csv"+resultX)); len(r) != 2 || r[1]["outcome"] != "done" {
+		t.Errorf("%v", r)
+	}
 }
 
 // A share that goes away is trouble, and goes on by itself.

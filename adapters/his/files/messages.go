@@ -41,7 +41,7 @@ func (l Layout) messages(in rows, file, digest string) *messages {
 	return &messages{l: l, in: in, file: file, digest: digest, seen: map[[16]byte]int{}}
 }
 
-func short(s string) (d [16]byte) {
+func digestOf(s string) (d [16]byte) {
 	sum := sha256.Sum256([]byte(s))
 	copy(d[:], sum[:])
 	return d
@@ -181,7 +181,7 @@ func (g *messages) begin(r *tabular.Row, key string) {
 	if len(g.l.Group) == 0 {
 		return
 	}
-	d := short("key " + key)
+	d := digestOf("key " + key)
 	if row, twice := g.seen[d]; twice {
 		g.open.fault(tabular.Fault{Row: r.Number, Code: tabular.CodeApart, What: strconv.Itoa(row)})
 	}
@@ -189,7 +189,7 @@ func (g *messages) begin(r *tabular.Row, key string) {
 }
 
 func (g *messages) repeated(r *tabular.Row, key string) {
-	d := short(key + "\x1e" + r.Part + "\x1e" + strings.Join(r.Cells, "\x1f"))
+	d := digestOf(key + "\x1e" + r.Part + "\x1e" + strings.Join(r.Cells, "\x1f"))
 	if row, twice := g.seen[d]; twice {
 		g.open.fault(tabular.Fault{Row: r.Number, Code: tabular.CodeDuplicate, What: strconv.Itoa(row)})
 		return
@@ -214,7 +214,7 @@ func (g *messages) keyOf(r *tabular.Row) string {
 
 // id is fit for a request id: of the file's bytes and the place in it.
 func (g *messages) id(key string) string {
-	d := short(key)
+	d := digestOf(key)
 	return "F" + g.digest[:20] + "-" + hex.EncodeToString(d[:8])
 }
 

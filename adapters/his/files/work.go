@@ -130,13 +130,26 @@ func (w *worker) message(ctx context.Context, n int, g *group) (more bool, err e
 	if err := w.f.step("done " + strconv.Itoa(n)); err != nil {
 		return false, err
 	}
-	late := w.f.o.Wait < 0 || w.f.o.Clock.Now().Sub(w.j.picked) >= w.f.o.Wait
-	last := r.Lines[len(r.Lines)-1]
+	now := w.f.o.Clock.Now()
+	if r.Standing == tabular.Held {
+		if !w.f.late(&w.j.held, now) {
+			w.held, w.waiting = true, w.waiting+1
+			return false, nil
+		}
+	} else {
+		w.j.held = time.Time{}
+	}
+	ours := r.Lines[len(r.Lines)-1].Code == string(gateway.CodeInternal)
+	if ours {
+		since := w.j.broken[n]
+		ours = w.f.late(&since, now)
+		if w.j.broken == nil {
+			w.j.broken = map[int]time.Time{}
+		}
+		w.j.broken[n] = since
+	}
 	switch {
-	case r.Standing == tabular.Held && !late:
-		w.held, w.waiting = true, w.waiting+1
-		return false, nil
-	case r.Standing == tabular.Open && (last.Code != string(gateway.CodeInternal) || !late):
+	case r.Standing == tabular.Open && !ours:
 		w.waiting++
 		if g.lane != "" {
 			w.lanes[g.lane] = true
@@ -147,6 +160,14 @@ func (w *worker) message(ctx context.Context, n int, g *group) (more bool, err e
 	}
 	w.news = true
 	return true, w.p.add(note{N: n, Lines: r.Lines})
+}
+
+// late notes since when something is so, and reports whether it has been so for Wait.
+func (f *Folder) late(since *time.Time, now time.Time) bool {
+	if since.IsZero() || now.Before(*since) {
+		*since = now
+	}
+	return f.o.Wait < 0 || now.Sub(*since) >= f.o.Wait
 }
 
 // settle decides how a file goes on after a pass.
