@@ -23,12 +23,13 @@ const (
 	ActUploadManage   Act = "upload.manage" // replay, pause, resume
 	ActJournalRead    Act = "journal.read"
 	ActAuditRead      Act = "audit.read"
+	ActProofFull      Act = "proof.full" // a proof pack with a patient's data in it
 )
 
 // Acts lists them.
 func Acts() []Act {
 	return []Act{ActPeopleRead, ActPeopleManage, ActReviewRead, ActReviewPropose, ActReviewDecide, ActDeliveryRead, ActDeliveryManage,
-		ActUploadRead, ActUploadManage, ActJournalRead, ActAuditRead}
+		ActUploadRead, ActUploadManage, ActJournalRead, ActAuditRead, ActProofFull}
 }
 
 // Visitor is a person who has proved who it is.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,6 +102,35 @@ func TestProofOfASettlement(t *testing.T) {
 		t.Error("the masked form states no amounts")
 	}
 	sweep(t, r.dir, full, page, masked)
+	// Once there are accounts the full form is for auditors of the institution.
+	account := func(id, role, where string) []string {
+		t.Helper()
+		was, fresh := file("was-"+id), file("fresh-"+id)
+		write(t, was, fmt.Sprintf("correct horse battery %d 7Q\n", int(id[0])*7))
+		write(t, fresh, fmt.Sprintf("staple battery horse %d 9Z\n", int(id[0])*7))
+		place := []string{"--everywhere"}
+		if where != "" {
+			place = []string{"--institution", where}
+		}
+		for _, args := range [][]string{append([]string{"people", "add", id, "--name", id, "--role", role, "--password-file", was, "--config", r.dir}, place...),
+			{"people", "change-password", id, "--password-file", was, "--new-password-file", fresh, "--config", r.dir}} {
+			if code, out := yq(args...); code != exitOK {
+				t.Fatalf("%v: %s", args, out)
+			}
+		}
+		return []string{"--by", id, "--password-file", fresh}
+	}
+	boss, auditor, cashier := account("boss", "administrator", ""), account("shen", "auditor", simHospital), account("qian", "cashier", simHospital)
+	for want, by := range map[int][][]string{exitFail: {nil, boss, cashier, {"--by", "shen", "--password-file", cashier[3]}}, exitOK: {auditor}} {
+		for _, who := range by {
+			if code, out := yq(append([]string{"proof", "make", s.ID, "--config", r.dir, "--full", "--why", "核查", "--out", file("again.json")}, who...)...); code != want {
+				t.Errorf("%v: %d %s", who, code, out)
+			}
+		}
+	}
+	if !slices.ContainsFunc(acts(t, r.dir), func(a string) bool { return a == "person:shen proof.full "+s.ID+" 核查" }) {
+		t.Error("who has the full form is not in the record")
+	}
 	if code, out := yq("audit", "verify", "--config", r.dir); code != exitOK {
 		t.Error(out)
 	}

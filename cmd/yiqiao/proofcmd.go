@@ -16,6 +16,7 @@ import (
 	"yiqiao/gateway/audit"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/proof"
+	"yiqiao/schemas/ident"
 )
 
 func proofCommand(s *streams) *cobra.Command {
@@ -30,7 +31,7 @@ func proofCommand(s *streams) *cobra.Command {
 }
 
 func proofMakeCommand(s *streams) *cobra.Command {
-	var path, out, why string
+	var path, out, why, by, password string
 	var full bool
 	c := &cobra.Command{
 		Use:   "make MSGID|BILL",
@@ -45,7 +46,7 @@ func proofMakeCommand(s *streams) *cobra.Command {
 			if full && strings.TrimSpace(why) == "" {
 				return errors.New("完整件含个人信息: 请用 --why 写明用途 / the full form needs --why")
 			}
-			p, err := makeProof(cmd.Context(), path, args[0], full, why)
+			p, err := makeProof(cmd.Context(), path, args[0], proofWish{full, why, by, password})
 			if err != nil {
 				return explainProof(err)
 			}
@@ -71,11 +72,33 @@ func proofMakeCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&out, "out", "", "输出文件, .html 为可打印的网页; 默认 JSON 到标准输出 / file to write, .html for a page")
 	c.Flags().BoolVar(&full, "full", false, "完整件, 含个人信息 / with names, numbers and figures")
 	c.Flags().StringVar(&why, "why", "", "用途, 记入审计记录 / what it is for")
+	c.Flags().StringVar(&by, "by", "", "谁要完整件, 默认当前系统用户; 建立人员账户后须是有审计角色的账户 / who wants the full form; an auditor's account once there are any")
+	c.Flags().StringVar(&password, "password-file", "", "此人口令所在文件, 否则取 "+passwordEnv+" 或询问 / file with that person's password")
 	return c
 }
 
+// proofWish is who wants which form, and what for.
+type proofWish struct {
+	full              bool
+	why, by, password string
+}
+
+// allowed tells who makes the pack. The full form is for those whose role allows it and who work for the institution,
+// once there are accounts; the masked one is for whoever may run commands on the machine.
+func (w proofWish) allowed(ctx context.Context, g *gatewaySettings, j opened) (who string, sees func(ident.Institution) bool, err error) {
+	everybody := func(ident.Institution) bool { return true }
+	if !w.full {
+		return osUser(), everybody, nil
+	}
+	_, v, err := g.prove(ctx, j, w.by, "", w.password, "proof")
+	if err != nil || v == nil {
+		return osUser(), everybody, err
+	}
+	return "person:" + v.ID, v.Sees, plain(v.May(gateway.ActProofFull))
+}
+
 // makeProof makes a pack and notes that it was made, before anybody has it.
-func makeProof(ctx context.Context, path, subject string, full bool, why string) (*proof.Pack, error) {
+func makeProof(ctx context.Context, path, subject string, w proofWish) (*proof.Pack, error) {
 	g, err := loadGateway(path)
 	if err != nil {
 		return nil, err
@@ -100,12 +123,19 @@ func makeProof(ctx context.Context, path, subject string, full bool, why string)
 		return nil, err
 	}
 	defer j.close()
-	pack, err := proof.Make(ctx, subject, proof.Making{Journal: j.Journal, DB: j.db, Audit: j.audit, SM3: p.SM3, Signer: signer, Rand: rand.Reader,
-		Now: time.Now(), By: osUser(), Program: "yiqiao " + version, Full: full})
+	who, sees, err := w.allowed(ctx, g, j)
 	if err != nil {
 		return nil, err
 	}
-	return pack, j.audit.Note(ctx, audit.Act{Who: osUser(), What: "proof." + pack.Form, Ref: pack.Subject, Detail: why})
+	pack, err := proof.Make(ctx, subject, proof.Making{Journal: j.Journal, DB: j.db, Audit: j.audit, SM3: p.SM3, Signer: signer, Rand: rand.Reader,
+		Now: time.Now(), By: who, Program: "yiqiao " + version, Full: w.full})
+	if err != nil {
+		return nil, err
+	}
+	if !sees(ident.Institution(pack.Summary.Institution)) {
+		return nil, gateway.ErrNotFound
+	}
+	return pack, j.audit.Note(ctx, audit.Act{Who: who, What: "proof." + pack.Form, Ref: pack.Subject, Detail: w.why})
 }
 
 // explainProof says in Chinese what to do.
