@@ -39,7 +39,7 @@ func sourceKinds() []sourceKind {
 	return []sourceKind{
 		{name: "hl7", notation: hl7.Notation{}, endings: []string{".hl7"}, read: hl7Sources, shipped: "generic-hl7"},
 		{name: "xml", notation: soap.Notation{}, endings: []string{".xml"}, read: xmlSources, shipped: "generic-xml"},
-		{name: "fhir", notation: fhir.Notation{}, endings: []string{".fhir"}, read: fhirSources, shipped: "generic-fhir"},
+		{name: "fhir", notation: fhir.Notation{}, endings: []string{".fhir"}, read: fhirSources(), shipped: "generic-fhir"},
 		{name: files.Kind, notation: tabular.Notation{Kind: files.Kind}, endings: []string{".csv", ".tsv", ".txt", ".xlsx", ".jsonl"}, rows: true, shipped: "generic-csv"},
 		{name: dbview.Kind, notation: tabular.Notation{Kind: dbview.Kind}, endings: []string{".jsonl"}, rows: true, shipped: "generic-sql"},
 	}
@@ -91,13 +91,15 @@ func xmlSources(b []byte) ([]gateway.Source, error) {
 	return []gateway.Source{src}, nil
 }
 
-// fhirSources reads one document.
-func fhirSources(b []byte) ([]gateway.Source, error) {
-	src, err := fhir.Read(b)
-	if err != nil {
-		return nil, err
+// fhirSources reads one document; known are modifier extensions that are understood.
+func fhirSources(known ...string) func([]byte) ([]gateway.Source, error) {
+	return func(b []byte) ([]gateway.Source, error) {
+		src, err := fhir.Read(b, known...)
+		if err != nil {
+			return nil, err
+		}
+		return []gateway.Source{src}, nil
 	}
-	return []gateway.Source{src}, nil
 }
 
 // definition is a mapping and where it lies.

@@ -47,7 +47,15 @@ func (srv *server) kept(g *gatewaySettings, live *mapping.Live, source string, c
 		}
 		srv.closers = append(srv.closers, srv.recorder.Close)
 	}
-	return srv.recorder.Mapper(live, kind.read), nil
+	return srv.recorder.Mapper(live, g.reader(kind)), nil
+}
+
+// reader reads messages as the gateway of this configuration does.
+func (s *gatewaySettings) reader(kind sourceKind) func([]byte) ([]gateway.Source, error) {
+	if kind.name == "fhir" {
+		return fhirSources(s.FHIR.Known...)
+	}
+	return kind.read
 }
 
 // mappingOf is the mapping the configuration has for a kind of source, "" for none.
@@ -75,6 +83,7 @@ func (s *gatewaySettings) mappingOf(source string) (where, items string) {
 // kinds of source than theirs are left out.
 func replayRecorded(ctx context.Context, g *gatewaySettings, day string, current, candidate *definition) (replayReport, error) {
 	r := newReplay(current, candidate)
+	current.kind.read = g.reader(current.kind)
 	days := traffic.Days(g.trafficDir())
 	if day != "" {
 		if !slices.Contains(days, day) {

@@ -69,8 +69,11 @@ func taken(name string) bool {
 	return slices.Contains(beside, name)
 }
 
-// maxResources of one document.
-const maxResources = 20_000
+// Limits of one document: what paths and references cost grows with them.
+const (
+	maxResources = 6000
+	maxContained = 200 // in one resource
+)
 
 // resource is one of a document, with what holds the resources it contains.
 type resource struct {
@@ -87,9 +90,10 @@ type Document struct {
 	Focus  map[string]any
 	Kind   string // of the focus: "Claim:claim"; of a message "message:EVENT"
 
-	at   resource            // of the focus
-	list []resource          // in the order of the document, contained ones behind those that hold them
-	refs map[string]resource // by full URL and by Type/id; a nil body: more than one
+	at   resource              // of the focus
+	of   map[string][]resource // by type
+	list []resource            // in the order of the document, contained ones behind those that hold them
+	refs map[string]resource   // by full URL and by Type/id; a nil body: more than one
 }
 
 // Parse reads a document. known are the modifier extensions and implicit rules that are understood.
@@ -108,7 +112,7 @@ func Parse(b []byte, known ...string) (*Document, error) {
 			return nil, err
 		}
 	}
-	d := &Document{Root: root, refs: map[string]resource{}}
+	d := &Document{Root: root, refs: map[string]resource{}, of: map[string][]resource{}}
 	if root["resourceType"] == "Bundle" {
 		err = d.readBundle()
 	} else {
@@ -120,6 +124,10 @@ func Parse(b []byte, known ...string) (*Document, error) {
 	c := checker{d: d, known: known}
 	if c.object(root, resource{}, ""); c.err != nil {
 		return nil, c.err
+	}
+	for _, r := range d.list {
+		name, _ := r.body["resourceType"].(string)
+		d.of[name] = append(d.of[name], r)
 	}
 	return d, d.findFocus()
 }
@@ -219,7 +227,11 @@ func (d *Document) add(r map[string]any, full, at string, entry int) error {
 		}
 		d.refs[full] = it
 	}
-	for i, v := range list(r["contained"]) {
+	inside := list(r["contained"])
+	if len(inside) > maxContained {
+		return &Error{Rule: RuleForm, What: "too many contained resources", Path: at + "/contained"}
+	}
+	for i, v := range inside {
 		c, _ := v.(map[string]any)
 		if err := d.typed(c, at+"/contained/"+strconv.Itoa(i)); err != nil {
 			return err
@@ -423,10 +435,7 @@ func (d *Document) findFocus() error {
 		return nil
 	}
 	for _, f := range first {
-		for _, r := range d.list {
-			if r.body["resourceType"] != f.name {
-				continue
-			}
+		for _, r := range d.of[f.name] {
 			d.Focus, d.Kind, d.at = r.body, f.name, r
 			if k, _ := r.body[f.kind].(string); k != "" {
 				d.Kind += ":" + k

@@ -239,10 +239,8 @@ func (p *path) find(v any) []node {
 	case s.row && strictjson.Get(s.at.v, "resourceType") == p.root:
 	default:
 		at = nil
-		for _, r := range s.d.list {
-			if r.body["resourceType"] == p.root {
-				at = append(at, node{r.body, r.in})
-			}
+		for _, r := range s.d.of[p.root] {
+			at = append(at, node{r.body, r.in})
 		}
 	}
 	for _, st := range p.steps {
@@ -343,9 +341,9 @@ func Source(d *Document) gateway.Source {
 	return gateway.Source{Notation: Notation{}.Name(), Type: d.Kind, ID: d.ID(), Scope: &scope{d: d, at: node{d.at.body, d.at.in}}}
 }
 
-// Read reads a document as a mapping sees it.
-func Read(b []byte) (gateway.Source, error) {
-	d, err := Parse(b)
+// Read reads a document as a mapping sees it. known is that of Parse.
+func Read(b []byte, known ...string) (gateway.Source, error) {
+	d, err := Parse(b, known...)
 	if err != nil {
 		return gateway.Source{}, err
 	}
