@@ -113,6 +113,11 @@ func TestRefusals(t *testing.T) {
 	if e == nil || e.Code != gateway.CodeRequestInvalid || len(e.Findings) != 2 {
 		t.Fatalf("%+v", e)
 	}
+	r = order("r1", gateway.FilingReferral)
+	r.Details = map[string]any{"refl_date": "2026-03-02", "mdtrt_cert_no": "999999199001011238"}
+	if _, err := office().OpenFiling(bg, flowtest.Caller, r); flowtest.Code(err) != gateway.CodeRequestInvalid || b.Town.Calls("1101") != 0 {
+		t.Errorf("a card number among what is kept: %v", err)
+	}
 	r = order("r2", gateway.FilingReferral)
 	r.Details = map[string]any{"refl_date": "yesterday"}
 	_, err = office().OpenFiling(bg, flowtest.Caller, r)

@@ -1,11 +1,14 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/check"
+	"yiqiao/schemas/strictjson"
 )
 
 var _ gateway.Cases = (*Desk)(nil)
@@ -75,6 +78,9 @@ func (d *Desk) DoCase(ctx context.Context, c gateway.Caller, letter byte, r gate
 
 func (d *Desk) doCase(ctx context.Context, t task, kind gateway.CaseKind, r gateway.CaseCall) (none gateway.CaseAnswer, err error) {
 	if t.bill == "" {
+		if err := d.noCredential(t, r.Kept); err != nil {
+			return none, err
+		}
 		req, err := d.acceptBill(ctx, t, kind.Letter(), func() ([]byte, error) { return r.Kept, nil })
 		if err != nil {
 			return none, err
@@ -113,6 +119,21 @@ func (d *Desk) doCase(ctx context.Context, t task, kind gateway.CaseKind, r gate
 		d.creds.forget(t.bill)
 	}
 	return answer, err
+}
+
+// noCredential refuses a case that carries what proves the patient's identity among members it is to keep: that
+// belongs into the credential, which is never kept.
+func (d *Desk) noCredential(t task, kept []byte) error {
+	v := read(kept)
+	if v == nil {
+		return internalError(t.name(), errors.New("a case is kept as JSON"))
+	}
+	if bytes.Equal(strictjson.Encode(v), strictjson.Encode(d.opt.Catalog.Redact(v))) {
+		return nil
+	}
+	const rule = "就诊凭证只能放在 credential / only in credential"
+	return &gateway.Error{Code: gateway.CodeRequestInvalid, Op: t.name(), Path: "/credential", Rule: rule,
+		Findings: []check.Finding{billFinding(CodeFeeExtra, "/credential", rule)}}
 }
 
 func (d *Desk) keepCase(ctx context.Context, key gateway.RequestKey, bill string, a gateway.CaseAnswer, fail error) {
