@@ -1,6 +1,10 @@
 package gateway
 
-import "context"
+import (
+	"context"
+
+	"yiqiao/schemas/ident"
+)
 
 // Office is what the gateway's own work, reconciliation say, may ask of the desk.
 type Office interface {
@@ -10,6 +14,14 @@ type Office interface {
 	// output of a download is an object with the members FileBody and FileType. Inputs are not held
 	// against the tables: areas rename members of them.
 	Own(ctx context.Context, r Transact) (Transaction, error)
+}
+
+// Figures is an Office that knows what a settlement of a bill or a stay comes to where the reply's figures do not
+// add up and the centre was asked for them again.
+type Figures interface {
+	// SettledOutput gives the output of a settlement that is done as it counts: the reply, or what the centre said
+	// when it was asked, under the names of the reply.
+	SettledOutput(ctx context.Context, id ident.MsgID) (any, error)
 }
 
 // OwnSystem is the system name of the gateway's own requests. No HIS may use it.

@@ -119,3 +119,22 @@ func (c *climb) refundInfo(base string) *gateway.Refund {
 	}
 	return nil
 }
+
+var _ gateway.Figures = (*Desk)(nil)
+
+// SettledOutput implements gateway.Figures.
+func (d *Desk) SettledOutput(ctx context.Context, id ident.MsgID) (any, error) {
+	const op = "flow.figures"
+	rec, err := d.opt.Journal.Record(ctx, id)
+	if err != nil {
+		return nil, storage(op, err)
+	}
+	if rec.Bill == "" {
+		return read(rec.Output), nil
+	}
+	c, err := d.climbOf(ctx, task{op: op}, rec.Bill)
+	if err != nil {
+		return nil, err
+	}
+	return c.settledOutput(rec), nil
+}

@@ -25,6 +25,10 @@ func TestFiguresThatDoNotAddUpAreAskedFor(t *testing.T) {
 		if err != nil || live.Amounts.Cash != "1.01" || len(live.Warnings) != 0 || live.Unknown || len(live.Steps) != len(done.Steps) {
 			t.Errorf("%+v %+v %v", live, live.Amounts, err)
 		}
+		out, err := b.desk.SettledOutput(bg, done.MsgID)
+		if err != nil || text(row(out, "setlinfo")["psn_cash_pay"]) != "1.01" {
+			t.Errorf("what reconciliation reads: %v %v", out, err)
+		}
 		if back, err := b.refund("x1", s); err != nil || back.State != gateway.BillRefunded {
 			t.Errorf("%+v %v", back, err)
 		}

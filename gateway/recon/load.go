@@ -115,8 +115,12 @@ func (r *Reconciler) load(ctx context.Context, inst ident.Institution, from time
 			return nil, err
 		}
 	}
+	better, err := r.askedAgain(ctx, inst, from)
+	if err != nil {
+		return nil, err
+	}
 	for _, n := range r.numbers.settle {
-		if err := r.each(ctx, inst, n, from, func(rec gateway.Record) { b.take(rec, settles, bySetl) }); err != nil {
+		if err := r.each(ctx, inst, n, from, func(rec gateway.Record) { b.take(better(rec), settles, bySetl) }); err != nil {
 			return nil, err
 		}
 	}
@@ -155,6 +159,48 @@ func (r *Reconciler) each(ctx context.Context, inst ident.Institution, n ident.I
 		}
 		q.After = list[len(list)-1].ID
 	}
+}
+
+// figuresStep is the step of a bill that asks for figures which did not add up.
+const figuresStep = "figures"
+
+// askedAgain gives a settlement as it counts: with the figures the centre gave when it was asked for them again.
+// Only bills with such a question are looked at.
+func (r *Reconciler) askedAgain(ctx context.Context, inst ident.Institution, from time.Time) (func(gateway.Record) gateway.Record, error) {
+	same := func(rec gateway.Record) gateway.Record { return rec }
+	figures, ok := r.opt.Office.(gateway.Figures)
+	if !ok {
+		return same, nil
+	}
+	bills := map[string]bool{}
+	q := gateway.Query{Institution: inst, Infno: "5203", From: from, States: []gateway.State{gateway.StateDone}, Brief: true, Limit: page}
+	for {
+		list, err := r.opt.Journal.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, rec := range list {
+			if rec.Step == figuresStep && rec.Bill != "" {
+				bills[rec.Bill] = true
+			}
+		}
+		if len(list) < page {
+			break
+		}
+		q.After = list[len(list)-1].ID
+	}
+	if len(bills) == 0 {
+		return same, nil
+	}
+	return func(rec gateway.Record) gateway.Record {
+		if rec.State != gateway.StateDone || !bills[rec.Bill] {
+			return rec
+		}
+		if out, err := figures.SettledOutput(ctx, rec.ID); err == nil && strictjson.Writable(out) { // else the reply counts, as ever
+			rec.Output = strictjson.Encode(out)
+		}
+		return rec
+	}, nil
 }
 
 // older finds the settlements of earlier days that the undos in the book need: their amounts and

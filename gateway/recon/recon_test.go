@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
+	"yiqiao/schemas/strictjson"
 )
 
 func one(t *testing.T, rep Report, leg string) Difference {
@@ -388,5 +390,46 @@ func TestHISLeg(t *testing.T) {
 	}
 	if a, b := rep.Differences[0], rep.Differences[1]; a.Cause != NotTold || a.Bill != "B2" || b.Cause != OtherAmount || b.By.Total != 1 || b.Bill != "B3" {
 		t.Errorf("%+v %+v", a, b)
+	}
+}
+
+// figuring is the town's office where figures were asked for again.
+type figuring struct {
+	*town
+	better map[ident.MsgID]string
+}
+
+func (f figuring) SettledOutput(_ context.Context, id ident.MsgID) (any, error) {
+	return strictjson.Decode([]byte(f.better[id]), strictjson.Reply())
+}
+
+// A settlement whose reply did not add up counts with the figures the centre gave when it was asked for them again.
+func TestFiguresAskedForAgain(t *testing.T) {
+	w := newTown(t)
+	ctx := context.Background()
+	key := gateway.RequestKey{System: "his", ID: "R1"}
+	put := func(infno ident.Infno, step, out string) ident.MsgID {
+		t.Helper()
+		id, err := w.journal.NextMsgID(ctx, hospital, noon)
+		w.must(err)
+		w.write(gateway.Entry{Record: &gateway.Record{ID: id, Institution: hospital, Infno: infno, Request: key, Step: step, Attempt: 1, Bill: "B1", CreatedAt: noon, State: gateway.StateSent}})
+		w.write(gateway.Entry{Append: &gateway.Append{ID: id, Version: 1, Event: gateway.Event{Kind: gateway.EventDone, At: noon, Data: []byte(out)}}})
+		return id
+	}
+	w.write(gateway.Entry{Request: &gateway.Request{Key: key, Op: "settlement.open", Institution: hospital, Ref: "B1", CreatedAt: noon},
+		Bill: &gateway.Bill{ID: "B1", Institution: hospital, System: "his", CreatedAt: noon, Body: []byte(`{"total":"10.00"}`)}, Answer: &gateway.Answer{Key: key, Body: []byte(`{}`), At: noon}})
+	w.journal.Told(key, noon)
+	const reply = `{"setlinfo":{"setl_id":"S1","mdtrt_id":"V1","psn_no":"P","medfee_sumamt":10.00,"fund_pay_sumamt":%s,"acct_pay":0,"insutype":"310","clr_type":"11"}}`
+	id := put("2207", "2207#1", fmt.Sprintf(reply, "7.00"))
+	w.truth = append(w.truth, truth{setl: "S1", visit: "V1", psn: "P", msgid: string(id), insutype: "310", clr: "11", day: dayOf(noon), amounts: Amounts{1000, 800, 0, 1}})
+	if rep := w.run(); rep.Balanced {
+		t.Fatal("balanced by a reply that is wrong")
+	}
+	put("5203", "figures", fmt.Sprintf(reply, "8.00"))
+	r := w.reconciler()
+	r.opt.Office = figuring{w, map[ident.MsgID]string{id: fmt.Sprintf(reply, "8.00")}}
+	rep, err := r.Run(ctx, hospital, noon)
+	if err != nil || !rep.Balanced || len(rep.Differences) > 0 {
+		t.Errorf("%+v %v", rep, err)
 	}
 }
