@@ -435,13 +435,15 @@ func (d *Document) findFocus() error {
 		return nil
 	}
 	for _, f := range first {
-		for _, r := range d.of[f.name] {
-			d.Focus, d.Kind, d.at = r.body, f.name, r
-			if k, _ := r.body[f.kind].(string); k != "" {
-				d.Kind += ":" + k
-			}
-			return nil
+		if len(d.of[f.name]) == 0 {
+			continue
 		}
+		r := d.of[f.name][0]
+		d.Focus, d.Kind, d.at = r.body, f.name, r
+		if k, _ := r.body[f.kind].(string); k != "" {
+			d.Kind += ":" + k
+		}
+		return nil
 	}
 	return &Error{Rule: RuleType, What: "nothing that can be acted on: a Claim, Invoice, ChargeItem, Encounter, Condition, Procedure, Coverage or Patient"}
 }

@@ -267,6 +267,8 @@ func TestRefusals(t *testing.T) {
 		{"entered in error", base, bundle("transaction", `{"resource":{"resourceType":"ChargeItem","status":"entered-in-error"},"request":{"method":"POST","url":"ChargeItem"}}`), "fhir-status", "/entry/0/resource/status", "entered-in-error"},
 		{"refuted", submit, bundle("collection", `{"resource":`+claim("")+`},{"resource":{"resourceType":"Condition","verificationStatus":{"coding":[{"code":"refuted"}]}}}`), "fhir-status", "/entry/1/resource/verificationStatus", "refuted"},
 		{"nothing to act on", base, bundle("transaction", `{"resource":{"resourceType":"Organization"},"request":{"method":"POST","url":"Organization"}}`), "fhir-resource-type", "", ""},
+		{"many contained", submit, claim(`,"contained":[` + strings.Repeat(`{"resourceType":"Patient"},`, 200) + `{"resourceType":"Patient"}]`), "fhir-form", "/contained", "too many"},
+		{"many resources", submit, bundle("collection", strings.Repeat(`{"resource":{"resourceType":"Patient"}},`, 6000)+`{"resource":`+claim("")+`}`), "fhir-bundle", "/entry", "too many"},
 		{"parameters", submit, `{"resourceType":"Parameters","parameter":[{"name":"a"},{"name":"b"}]}`, "fhir-form", "/parameter", ""},
 		{"a list", submit, `[]`, "fhir-form", "", ""},
 		{"not JSON", submit, `<Claim/>`, "json-syntax", "", ""},
