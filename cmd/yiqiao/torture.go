@@ -132,7 +132,7 @@ func (r *tortureReport) add(one world.Result, o tortureRun) {
 func (r *tortureReport) print(s *streams) {
 	fmt.Fprintf(s.out, "种子 %d (自 %d 起), %.0f 个/分钟; 账单 %d, 在账结算 %d, 交易 %d, 到达中心 %d\n",
 		r.Seeds, r.From, r.PerMinute, r.Bills, r.Settled, r.Transactions, r.Messages)
-	fmt.Fprintf(s.out, "上传 %d, 被拒: %s\n", r.Uploads, counts(r.UploadsRefused))
+	fmt.Fprintf(s.out, "有效票据 %d, 上传 %d, 被拒: %s\n", r.Invoices, r.Uploads, counts(r.UploadsRefused))
 	fmt.Fprintf(s.out, "结果不明 %d: %s\n", r.Unknowns, counts(r.Resolutions))
 	fmt.Fprintf(s.out, "注入故障: %s\n", counts(r.Faults))
 	for _, f := range r.Failed {

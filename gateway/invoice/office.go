@@ -298,6 +298,9 @@ func (f *Office) IssueInvoice(ctx context.Context, c gateway.Caller, r gateway.I
 	}
 	defer release()
 	ctx = context.WithoutCancel(ctx)
+	if e, known, err := f.asked(ctx, subject, req); known || err != nil {
+		return e, err
+	}
 	content := f.content(r)
 	charged, err := f.chargedFor(ctx, subject, inst, c.System, ask{Issue: r, Key: content})
 	// What is another's is not there, whatever else is wrong with it.
@@ -314,6 +317,29 @@ func (f *Office) IssueInvoice(ctx context.Context, c gateway.Caller, r gateway.I
 		f.log.Warn("einvoice", "subject", subject, "err", err)
 	}
 	return f.latest(ctx, subject)
+}
+
+// asked answers a request that was made before: how the newest bill stands by now, whatever became of
+// the settlement meanwhile. known is false when there is no bill of it yet.
+func (f *Office) asked(ctx context.Context, subject string, req book.Request) (e gateway.EInvoice, known bool, err error) {
+	old, err := f.o.Book.Request(ctx, req.System, req.ID)
+	switch {
+	case errors.Is(err, gateway.ErrNotFound):
+		return e, false, nil
+	case err != nil:
+		return e, false, failure(req.Op, subject, err)
+	case old.Digest != req.Digest:
+		return e, false, &gateway.Error{Code: gateway.CodeRequestIDReused, Op: req.Op, Path: "/request_id"}
+	}
+	list, err := f.o.Book.Bills(ctx, subject)
+	if err != nil || len(list) == 0 {
+		return e, false, failure(req.Op, subject, err)
+	}
+	if err := f.settle(ctx, subject); err != nil {
+		f.log.Warn("einvoice", "subject", subject, "err", err)
+	}
+	e, err = f.latest(ctx, subject)
+	return e, true, err
 }
 
 // content is what names a bill whose content the request itself gives.

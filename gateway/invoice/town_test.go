@@ -506,6 +506,34 @@ func TestAnySequence(t *testing.T) {
 	}
 }
 
+// The same request after a refund tells how the bill stands by now; it is no error and makes none.
+func TestIssueRepeatedAfterRefund(t *testing.T) {
+	w := newTown(t, "")
+	w.settled("B1", 1000, "p")
+	r := gateway.IssueInvoice{RequestID: "A", Settlement: "B1", Operator: gateway.Operator{ID: "0101", Name: "王收费", Type: "1"}}
+	a, err := w.office.IssueInvoice(bg, his, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.refund("B1", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.office.IssueInvoice(bg, his, r)
+	if err != nil || b.ID != a.ID || b.State != gateway.InvoiceReversed {
+		t.Errorf("%+v %v", b, err)
+	}
+	r.Remark = "other"
+	if _, err := w.office.IssueInvoice(bg, his, r); !is(err, gateway.CodeRequestIDReused) {
+		t.Errorf("another body: %v", err)
+	}
+	r.RequestID = "B"
+	if _, err := w.office.IssueInvoice(bg, his, r); !is(err, gateway.CodeState) {
+		t.Errorf("a new request for what is refunded: %v", err)
+	}
+	w.calm()
+	w.check(map[string]bool{"B1": true})
+}
+
 // Two screens ask for one settlement: the second gets the first one's bill, and both are on record.
 func TestSecondScreen(t *testing.T) {
 	w := newTown(t, "")

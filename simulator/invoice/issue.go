@@ -312,7 +312,12 @@ func (p *Platform) issued(b *Bill) object {
 		"billQRCode": p.qrText(b), "pictureUrl": p.pageURL(b), "pictureNetUrl": p.pageURL(b)}
 }
 
-func (p *Platform) qrText(b *Bill) string { return base64.StdEncoding.EncodeToString(p.qr(b)) }
+func (p *Platform) qrText(b *Bill) string {
+	if p.opt.NoPictures {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(p.qr(b))
+}
 
 func (p *Platform) reverse(in object, voucher bool) (any, error) {
 	batch, no := "billBatchCode", "billNo"

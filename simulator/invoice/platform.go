@@ -41,6 +41,8 @@ type Options struct {
 	NoQueryByBusNo bool
 	// RefuseZero: bills of 0.00 are refused.
 	RefuseZero bool
+	// NoPictures: no QR codes are drawn, which takes most of the time of a call.
+	NoPictures bool
 	PaperStock int // papers of the first batch of each place; default 1000
 	// Wait passes the time of slow faults; nil waits for real. It must return when ctx is done.
 	Wait func(ctx context.Context, d time.Duration)

@@ -54,6 +54,8 @@ type Options struct {
 	// Words tell refusals apart: no table of result codes is published. A refusal whose code is one of
 	// them, or whose text holds one, means that. An empty list means its default.
 	Words Words
+	// Transport takes the place of the network; its limits count then, not Timeout and Connect.
+	Transport http.RoundTripper
 	// Conns bounds the connections to the platform; default 32.
 	Conns int
 }
@@ -135,6 +137,9 @@ func New(o Options) (*Platform, error) {
 			DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if o.Transport != nil {
+		p.client.Timeout, p.client.Transport = 0, o.Transport
 	}
 	return p, nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/check"
-	"yiqiao/schemas/codes"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
 )
@@ -50,7 +49,7 @@ func (t Tables) Filled() Tables {
 	def(&t.CardNo, "-")
 	if len(t.Charges) == 0 {
 		t.Charges = map[string]gateway.Coded{}
-		if c, err := codes.Default(); err == nil {
+		if c, err := national(); err == nil {
 			for n := 1; n <= 14; n++ {
 				code := fmt.Sprintf("%02d", n)
 				if label, ok := c.Label("med_chrgitm_type", code); ok {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/invoice/identity"
@@ -52,6 +53,9 @@ type Settlements struct {
 	Ward    gateway.Ward // nil: no stays
 	Journal gateway.Journal
 }
+
+// national are the published dictionaries: read once, for reading them costs more than making a bill.
+var national = sync.OnceValues(codes.Default)
 
 type object = map[string]any
 
@@ -349,7 +353,7 @@ func (c *Charged) amounts(id string, a *gateway.Amounts, insutype string, funds 
 	c.Money = gateway.InvoiceMoney{Account: account, Fund: fund, Cash: cash, Discount: hospital, OwnPay: own + over,
 		SelfShare: deduct, SelfPay: max(person-own-over, 0), Balance: balance}
 	c.Visit.Insurance = gateway.Coded{Code: insutype, Name: insutype}
-	if t, err := codes.Default(); err == nil {
+	if t, err := national(); err == nil {
 		if label, ok := t.Label("insutype", insutype); ok {
 			c.Visit.Insurance.Name = label
 		}

@@ -111,7 +111,7 @@ func (b *bill) refunding(tag string, rows ...string) *request {
 	r := &request{op: opRefund, id: in.RequestID, key: b.name}
 	r.again = func() { in.Credential = &b.open.Credential }
 	r.do = func(ctx context.Context, d *flow.Desk) (answer, error) {
-		s, err := d.RefundSettlement(ctx, b.c.caller, in)
+		s, err := b.c.w.refund(ctx, d, b.c.caller, in)
 		return answer{bill: s}, err
 	}
 	return b.add(r)

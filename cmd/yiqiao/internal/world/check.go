@@ -48,6 +48,7 @@ func (w *World) verify() {
 	}
 	w.ledgers(b)
 	w.uploaded(b)
+	w.invoiced(b)
 }
 
 // collect reads the journal and the centre.
@@ -177,6 +178,9 @@ func (w *World) requests(b *books, x *bill) {
 		if r.told == nil {
 			w.refusal(b, r)
 			continue
+		}
+		if r.op == opInvoice {
+			continue // not in the journal but in the book of bills
 		}
 		kept, err := w.mem.Request(bg(), gateway.RequestKey{System: x.c.caller.System, ID: r.id})
 		switch {

@@ -12,6 +12,10 @@
 // One bill in eight is a patient in hospital (stay.go). A plain world is the town as it was before
 // there were any: seeds found then are replayed in it.
 //
+// In every second town settlements have electronic invoices (invoice.go): the real office, adapter and
+// simulated platform, with a line between them that loses, doubles and spoils, and a platform that is away
+// for an hour.
+//
 // What a world holds the gateway to is listed in watch.go and check.go; what can go wrong in the
 // storm in line.go (network), disk.go (journal) and process.go (processes and clocks).
 package world

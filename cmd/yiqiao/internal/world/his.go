@@ -47,6 +47,8 @@ type answer struct {
 	bill gateway.Settlement
 	stay gateway.Stay
 	tx   gateway.Transaction
+
+	invoice string // of an electronic invoice: its number
 }
 
 // call is a request on its way to one gateway.
@@ -217,7 +219,8 @@ func (c *cashier) hear(x *call) {
 			p.desk.Told(c.caller, r.id)
 		}
 	case gateway.CodeOutcomeUnknown, gateway.CodeNeedsPerson, gateway.CodeRequestInProgress, gateway.CodeStorage, gateway.CodeCentreBusy,
-		gateway.CodeCentreDown, gateway.CodeCentreNoAnswer, gateway.CodeCentreUnreachable, gateway.CodeSignIn, gateway.CodeRestUnsettled:
+		gateway.CodeCentreDown, gateway.CodeCentreNoAnswer, gateway.CodeCentreUnreachable, gateway.CodeSignIn, gateway.CodeRestUnsettled,
+		gateway.CodeInvoiceUnknown, gateway.CodeInvoiceDown:
 	case gateway.CodeCredentialNeeded:
 		c.w.count("his-credential-again")
 	case gateway.CodeInternal:

@@ -42,6 +42,15 @@ const (
 	DischargeUnheard  Mutation = "stay-discharge-undo-unheard"     // no answer to a 2405: it counts as done
 )
 
+// Of electronic invoices.
+const (
+	ReissueNewNumber Mutation = "invoice-reissue-under-new-number" // no answer to an issue: once more, under another busNo
+	RedUnheard       Mutation = "invoice-red-without-asking"       // no answer to a reversal: it counts as done
+	TwoScreens       Mutation = "invoice-two-screens"              // nothing keeps two screens from making two bills
+	RefundPastBill   Mutation = "invoice-refund-past-the-bill"     // a refund does not take the bill along
+	DropUnknownBill  Mutation = "invoice-unknown-is-dropped"       // no answer to an issue: said never to have been made
+)
+
 // bend is how a mutation stands in the way of the program.
 type bend struct {
 	journal    func(*process, gateway.Journal) gateway.Journal
@@ -49,6 +58,7 @@ type bend struct {
 	options    func(*flow.Options)
 	region     func(*gateway.Region)
 	noRecovery bool
+	invoice    Mutation // see invoicebend.go
 }
 
 // bends lists them all.
@@ -83,12 +93,16 @@ func bends() map[Mutation]bend {
 	}
 }
 
+// invoiceBends are the planted faults of electronic invoices.
+var invoiceBends = []Mutation{ReissueNewNumber, RedUnheard, TwoScreens, RefundPastBill, DropUnknownBill}
+
 // Mutations lists the names, sorted.
 func Mutations() []Mutation {
 	var list []Mutation
 	for m := range bends() {
 		list = append(list, m)
 	}
+	list = append(list, invoiceBends...)
 	slices.Sort(list)
 	return list
 }
@@ -96,6 +110,10 @@ func Mutations() []Mutation {
 // bent puts the mutation of the options in place.
 func (w *World) bent() error {
 	if w.opt.Mutation == "" {
+		return nil
+	}
+	if slices.Contains(invoiceBends, w.opt.Mutation) {
+		w.bend.invoice = w.opt.Mutation
 		return nil
 	}
 	var ok bool

@@ -55,6 +55,9 @@ func (c *cashier) serve(b *bill) {
 	if !c.insist(confirm, 8) {
 		return
 	}
+	if confirm.told != nil {
+		c.invoice(b)
+	}
 	if confirm.told != nil && c.w.s.chance(220) {
 		c.refund(b)
 	}

@@ -5,8 +5,9 @@ type Tally struct {
 	Transactions   int            `json:"transactions"`
 	Messages       int            `json:"messages"` // that reached the centre
 	Bills          int            `json:"bills"`
-	Settled        int            `json:"settled"` // in force in the end
-	Stays          int            `json:"stays"`   // of the bills, how many were patients in hospital
+	Settled        int            `json:"settled"`  // in force in the end
+	Stays          int            `json:"stays"`    // of the bills, how many were patients in hospital
+	Invoices       int            `json:"invoices"` // live in the end
 	Uploads        int            `json:"uploads"`
 	UploadsRefused map[string]int `json:"uploads_refused"` // by cause
 	Unknowns       int            `json:"unknowns"`
@@ -25,6 +26,7 @@ func (t *Tally) Add(o Tally) {
 	t.Bills += o.Bills
 	t.Settled += o.Settled
 	t.Stays += o.Stays
+	t.Invoices += o.Invoices
 	t.Uploads += o.Uploads
 	t.Unknowns += o.Unknowns
 	if t.Faults == nil {

@@ -56,6 +56,8 @@ type World struct {
 	diskDown    bool
 	over        bool // the books have been compared: everybody may go
 
+	invoices *invoices // nil: no platform of electronic invoices
+
 	writes      int
 	open        []ident.MsgID // records that may not have ended, oldest first
 	lastGiven   map[ident.Institution]ident.MsgID
@@ -110,6 +112,9 @@ func Run(kit *Kit, o Options) (Result, error) {
 		w.settleFirst = w.more.IntN(4) == 0
 	}
 	if err := w.build(); err != nil {
+		return Result{}, err
+	}
+	if err := w.openInvoices(); err != nil {
 		return Result{}, err
 	}
 	w.weather()
@@ -244,6 +249,9 @@ func (w *World) calm() bool {
 			return false
 		}
 	}
+	if !w.invoicesCalm() {
+		return false
+	}
 	left, err := w.listOpen(bg(), gateway.Query{States: []gateway.State{
 		gateway.StatePrepared, gateway.StateSent, gateway.StateUnknown, gateway.StateParked}})
 	return err == nil && len(unfinished(left)) == 0
@@ -279,7 +287,7 @@ func (w *World) end() {
 				return false
 			}
 		}
-		return true
+		return w.invoices == nil || w.invoices.clerks == 0
 	})
 }
 

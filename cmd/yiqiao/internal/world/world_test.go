@@ -32,12 +32,12 @@ func TestSeedsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fault := range []string{"crash", "crash-before-write", "crash-after-write", "disk-error-before", "disk-error-after", "answer-lost",
-		"request-lost", "cut-after", "refused-busy", "his-double-click", "his-impatient"} {
+		"request-lost", "cut-after", "invoice-answer-lost", "invoice-request-twice", "invoice-answer-not-genuine", "invoice-answer-slow", "his-two-screens", "refused-busy", "his-double-click", "his-impatient"} {
 		if sum.Faults[fault] == 0 {
 			t.Errorf("no %s in %d seeds: the storm is too mild", fault, seeds)
 		}
 	}
-	if sum.Bills != 50*int(seeds) || sum.Settled == 0 || sum.Stays == 0 || sum.Unknowns == 0 || sum.Resolutions["adopted"] == 0 {
+	if sum.Bills != 50*int(seeds) || sum.Settled == 0 || sum.Stays == 0 || sum.Invoices == 0 || sum.Unknowns == 0 || sum.Resolutions["adopted"] == 0 {
 		t.Errorf("%+v", sum)
 	}
 	t.Logf("%+v", sum)
