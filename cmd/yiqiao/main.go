@@ -106,7 +106,7 @@ Yiqiao stands between a hospital information system and the national medical-ins
 	root.AddCommand(
 		demoCommand(s), initCommand(s), serveCommand(s), simulateCommand(s), callCommand(s),
 		validateCommand(s), describeCommand(s), keysCommand(s), configCommand(s), journalCommand(s),
-		versionCommand(s), doctorCommand(s), reconcileCommand(s), einvoiceCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s), acceptCommand(s), sampleCommand(s),
+		versionCommand(s), doctorCommand(s), reconcileCommand(s), einvoiceCommand(s), uploadsCommand(s), reviewCommand(s), deliveriesCommand(s), tortureCommand(s), acceptCommand(s), sampleCommand(s), replayCommand(s),
 	)
 	root.AddCommand(mapCommand(s), schemaCommand(s))
 	root.AddCommand(auditCommand(s), proofCommand(s))

@@ -194,7 +194,7 @@ func TestBentHISsAreCaught(t *testing.T) {
 				only = append(only, "H-IP-02")
 			}
 			if b.Case == "H-IP-03" {
-				only = append(only, "H-UP-01", "H-UP-02", "H-RC-01")
+				only = append(only, "H-UP-03", "H-UP-01", "H-UP-02", "H-RC-01")
 			}
 			o := Options{Only: only}
 			var client *acceptance.Client

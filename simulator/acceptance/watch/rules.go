@@ -46,6 +46,7 @@ type Rule struct {
 	Product  []string            `yaml:"product"` // of each row: product, factor, factor
 	Sign     []string            `yaml:"sign"`    // of each row with the first member: the others are negative
 	Match    map[string]string   `yaml:"match"`   // member: regular expression
+	One      map[string]string   `yaml:"one"`     // exactly one row has this member with this value
 	New      string              `yaml:"new"`     // the member was not used by an undone one of From
 	Reply    map[string]string   `yaml:"reply"`   // what the centre's answer has to say: member: value
 	Once     bool                `yaml:"once"`    // the same input is not done twice
@@ -191,6 +192,20 @@ func (w *Watcher) ask(q Rule, r *record) (wanted, got string) {
 			}
 		}
 		return wanted, ""
+	case q.One != nil:
+		for _, k := range sortedKeys(q.One) {
+			n := 0
+			for _, v := range all(r.in, k) {
+				if v == q.One[k] {
+					n++
+				}
+			}
+			if n != 1 {
+				got = fmt.Sprint(n)
+			}
+			wanted = k + " = " + q.One[k] + ": 1"
+		}
+		return wanted, got
 	case q.New != "":
 		return w.newer(q, r)
 	case q.Once:
