@@ -124,7 +124,7 @@ func short(err error) error {
 	if i := strings.IndexAny(text, "\"'`"); i >= 0 {
 		text = text[:i] + "…"
 	}
-	return errors.New(text[:min(len(text), 200)])
+	return errors.New(clip(text, 200))
 }
 
 // problem is one in our own words.
