@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -25,6 +26,7 @@ import (
 	"yiqiao/examples"
 	"yiqiao/gateway"
 	"yiqiao/gateway/mapping/defs"
+	"yiqiao/gateway/people"
 	"yiqiao/gateway/review"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/strictjson"
@@ -225,6 +227,10 @@ func (a *alliance) doors() map[string]entrance {
 		"DELETE /api/v1/sessions/current":        {path: "/api/v1/sessions/current"},
 		"POST /api/v1/sessions/current/password": {path: "/api/v1/sessions/current/password", body: func(string, string) any { return obj{"password": "x", "new_password": "y"} }, code: gateway.CodeSessionNeeded},
 
+		"GET /api/v1/operations/journal": {path: "/api/v1/operations/journal", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/uploads": {path: "/api/v1/operations/uploads", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/people":  {path: "/api/v1/operations/people", code: gateway.CodeSessionNeeded},
+
 		"GET /api/v1/transactions/:id": opened("transaction", "/api/v1/transactions/"),
 		"POST /api/v1/transactions/:id": enters("/api/v1/transactions/1101", func(_, r string) any {
 			return gateway.Transact{RequestID: r, Institution: nearHospital, Operator: op, Input: obj{"data": obj{}}}
@@ -248,6 +254,10 @@ func (a *alliance) doors() map[string]entrance {
 		"POST /api/v1/stays/:id/fees": acts("stay", "/api/v1/stays/{}/fees", func(_, r string) any { return gateway.ChargeStay{RequestID: r, Operator: op, Fees: bill.Fees} }),
 		"POST /api/v1/stays/:id/discharge": acts("stay", "/api/v1/stays/{}/discharge", func(_, r string) any {
 			return gateway.DischargeStay{RequestID: r, Operator: op, End: bill.Visit.Begin, Department: bill.Visit.Department, Way: "1", Diagnoses: bill.Diagnoses, Operation: gateway.Coded{Code: "00.1", Name: "测试手术"}}
+		}),
+		"POST /api/v1/stays/:id/change": acts("stay", "/api/v1/stays/{}/change", func(_, r string) any {
+			return gateway.ChangeStay{RequestID: r, Operator: op, Diagnoses: bill.Diagnoses, Visit: gateway.StayInfo{Number: "ZY-2", MedType: "21", Begin: bill.Visit.Begin,
+				Doctor: bill.Visit.Doctor, Department: bill.Visit.Department, Bed: "01", Operation: gateway.Coded{Code: "00.1", Name: "测试手术"}}}
 		}),
 		"POST /api/v1/stays/:id/settle": acts("stay", "/api/v1/stays/{}/settle", func(_, r string) any { return gateway.SettleStay{RequestID: r, Operator: op, Credential: &cred} }),
 		"POST /api/v1/stays/:id/refund": acts("stay", "/api/v1/stays/{}/refund", func(_, r string) any { return gateway.RefundStay{RequestID: r, Operator: op} }),
@@ -386,6 +396,51 @@ func TestForeignInstitutions(t *testing.T) {
 	}
 	if after := a.states(); after != before {
 		t.Errorf("something of near has changed:\n%s\n%s", before, after)
+	}
+	a.strangers()
+}
+
+// strangers are people of the far hospital with every role, signed in.
+func (a *alliance) strangers() {
+	a.t.Helper()
+	p, err := sm.New("")
+	a.must(err)
+	r, err := people.New(people.Options{DB: a.gw.journal.db, Audit: a.gw.journal.audit, Clock: systemClock{}, Digest: p.SM3, Rand: rand.Reader,
+		Institutions: []ident.Institution{nearHospital, farHospital}})
+	a.must(err)
+	tokens := map[ident.Institution]string{}
+	for _, d := range []people.Draft{{ID: "boss", Name: "总管", Roles: []string{people.Administrator}, Everywhere: true},
+		{ID: "near", Name: "近人", Roles: []string{"finance", "auditor"}, Institutions: []ident.Institution{nearHospital}},
+		{ID: "far", Name: "远人", Roles: people.RoleNames(), Institutions: []ident.Institution{farHospital}}} {
+		d.Password = "first-password-of-all-4711"
+		_, _, err := r.Add(a.t.Context(), "os:test", d)
+		a.must(err)
+		_, token, err := r.SignIn(a.t.Context(), gateway.SignIn{ID: d.ID, Password: d.Password})
+		a.must(err)
+		_, token, err = r.ChangePassword(a.t.Context(), token, d.Password, "chosen-password-of-all-4711", "")
+		a.must(err)
+		if !d.Everywhere {
+			tokens[d.Institutions[0]] = token
+		}
+	}
+	for _, path := range []string{"/api/v1/operations/journal", "/api/v1/operations/uploads", "/api/v1/operations/people", "/api/v1/reviews?all=true",
+		"/api/v1/operations/journal?institution=" + string(nearHospital), "/api/v1/operations/uploads?institution=" + string(nearHospital), "/api/v1/reviews/" + a.ids["review"]} {
+		for in, token := range tokens {
+			r, err := http.NewRequest("GET", "http://"+a.gw.addr()+path, nil)
+			a.must(err)
+			r.Header.Set("Authorization", "Bearer "+token)
+			resp, err := http.DefaultClient.Do(r)
+			a.must(err)
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			a.must(err)
+			if sees := strings.Contains(string(b), string(nearHospital)); sees != (in == nearHospital) || in == nearHospital && resp.StatusCode != 200 {
+				a.t.Errorf("%s for a person of %s: %d %s", path, in, resp.StatusCode, b)
+			}
+			if in == farHospital && strings.Contains(string(b), "总管") {
+				a.t.Errorf("%s shows accounts of others", path)
+			}
+		}
 	}
 }
 

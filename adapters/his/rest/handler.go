@@ -67,6 +67,9 @@ func New(o Options) (*Handler, error) {
 	api.GET("/sessions/current", h.serve(h.placed(h.getSession)))
 	api.DELETE("/sessions/current", h.serve(h.placed(h.deleteSession)))
 	api.POST("/sessions/current/password", h.serve(h.placed(h.postPassword)))
+	api.GET("/operations/journal", h.serve(h.byPerson(gateway.ActJournalRead, h.getJournal)))
+	api.GET("/operations/uploads", h.serve(h.byPerson(gateway.ActUploadRead, h.getUploads)))
+	api.GET("/operations/people", h.serve(h.byPerson(gateway.ActPeopleRead, h.getPeople)))
 	// The number of a transaction is called id too: in OpenAPI both are one path.
 	api.POST("/transactions/:id", h.guarded(h.postTransaction))
 	api.GET("/transactions/:id", h.guarded(h.getTransaction))

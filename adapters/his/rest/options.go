@@ -28,6 +28,7 @@ type Options struct {
 	People  gateway.Prover  // who they are; needed with Reviews
 
 	Doorkeeper   gateway.Doorkeeper  // lets people sign in; nil: not offered
+	Operations   gateway.Operations  // what those may look at; nil: not offered
 	Institutions []ident.Institution // of the gateway: those of a person that works for all
 
 	MaxBody       int64 // longest body in bytes; default 8 MiB
