@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -241,7 +244,7 @@ func einvoiceReverse(s *streams) *cobra.Command {
 }
 
 func einvoiceReconcile(s *streams) *cobra.Command {
-	var config, date, institution string
+	var config, date, institution, html, csv string
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "reconcile", Short: "与电子票据平台对账 / Hold a day against the platform", Args: cobra.NoArgs,
@@ -265,6 +268,9 @@ func einvoiceReconcile(s *streams) *cobra.Command {
 					}
 					reports = append(reports, r)
 				}
+				if err := einvoiceFiles(reports, html, csv); err != nil {
+					return err
+				}
 				return einvoiceReports(s, reports, asJSON)
 			})
 		},
@@ -272,8 +278,40 @@ func einvoiceReconcile(s *streams) *cobra.Command {
 	c.Flags().StringVar(&config, "config", ".", "配置文件或其文件夹 / configuration file or folder")
 	c.Flags().StringVar(&date, "date", "", "对账日期 yyyy-MM-dd; 缺省为昨天 / the day; default yesterday")
 	c.Flags().StringVar(&institution, "institution", "", "只对某机构 / one institution only")
+	c.Flags().StringVar(&html, "html", "", "写出网页报告 / write a page")
+	c.Flags().StringVar(&csv, "csv", "", "写出差异表 (Excel 可直接打开) / write the differences")
 	c.Flags().BoolVar(&asJSON, "json", false, "以 JSON 输出 / print JSON")
 	return c
+}
+
+// einvoiceFiles writes the reports for people.
+func einvoiceFiles(reports []invoice.Report, html, csv string) error {
+	write := func(name string, do func(io.Writer) error) error {
+		if name == "" {
+			return nil
+		}
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(f), f.Close())
+	}
+	return errors.Join(write(html, func(w io.Writer) error { return invoice.WriteHTML(w, reports) }), write(csv, func(w io.Writer) error {
+		for i := range reports {
+			var b bytes.Buffer
+			if err := reports[i].WriteCSV(&b); err != nil {
+				return err
+			}
+			text := b.Bytes()
+			if i > 0 { // one mark at the beginning of the file
+				text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+			}
+			if _, err := w.Write(text); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 func einvoiceReports(s *streams, reports []invoice.Report, asJSON bool) error {
