@@ -57,6 +57,13 @@ func Simulate(o SimulationOptions) (*Simulation, error) {
 		c.Stranger, co.Profile = line(o.Profile, k[2], k[1]), line(o.Profile, k[1], k[0])
 	}
 	mobile, rx := line("mpc", k[0], k[1]), line("epc", k[0], k[1])
+	if c.Seals { // caller headers as well, so that their absence can be tried
+		t, err := envelope.NewTransport("tif", envelope.TransportConfig{PaasID: "yiqiao", Token: "acceptance"})
+		if err != nil {
+			return nil, err
+		}
+		c.Transport, c.Stamps, co.Transport = t, true, t
+	}
 	if failed != nil {
 		return nil, failed
 	}
