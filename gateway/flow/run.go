@@ -59,12 +59,13 @@ func (d *Desk) crashed(ctx context.Context, rec gateway.Record) error {
 
 // Run resolves unknown outcomes and sends queued uploads until ctx ends, then waits for everything
 // the Desk has started, which takes at most the longest time limit. It returns nil then. Its other
-// error is that of KeepAlive.
+// error is that of KeepAlive. With one worker it does everything itself, one thing after the other:
+// then its rounds supply the queue, and whoever owns that calls Handle.
 func (d *Desk) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
-	if d.opt.Queue != nil {
+	if d.opt.Queue != nil && d.opt.Workers > 1 {
 		beside.Go(func() { d.uploads(ctx) })
 	}
 	lost := make(chan error, 1)

@@ -16,6 +16,7 @@ import (
 type relay struct {
 	fresh  chan gateway.Ref // accepted just now
 	behind atomic.Bool      // something was not announced: look through the journal
+	swept  time.Time        // when that was done last; of the one goroutine that does it
 }
 
 const (
@@ -45,7 +46,7 @@ func (d *Desk) uploads(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			if err := d.opt.Queue.Deliver(ctx, d.handle); err != nil && ctx.Err() == nil {
+			if err := d.opt.Queue.Deliver(ctx, d.Handle); err != nil && ctx.Err() == nil {
 				d.log.Error("queue does not deliver", "err", err.Error())
 				_ = d.opt.Clock.Sleep(ctx, d.timing.UploadRetry) // ends early with ctx, which the loop sees
 			}
@@ -67,15 +68,7 @@ func (d *Desk) announce(ctx context.Context) {
 		case r := <-d.relay.fresh:
 			batch = append(batch, r)
 		}
-		for len(batch) < relayBatch {
-			select {
-			case r := <-d.relay.fresh:
-				batch = append(batch, r)
-				continue
-			default:
-			}
-			break
-		}
+		batch = d.freshest(batch)
 		if err := d.opt.Queue.Announce(ctx, batch...); err != nil {
 			d.relay.behind.Store(true)
 			_ = d.opt.Clock.Sleep(ctx, d.timing.Poll) // ends early with ctx, which the select sees
@@ -83,29 +76,57 @@ func (d *Desk) announce(ctx context.Context) {
 	}
 }
 
+// freshest adds what was accepted just now to a batch, as far as there is room.
+func (d *Desk) freshest(batch []gateway.Ref) []gateway.Ref {
+	for len(batch) < relayBatch {
+		select {
+		case r := <-d.relay.fresh:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// supply is what announce and sweepUploads do, in one round of a Desk with one worker.
+func (d *Desk) supply(ctx context.Context) {
+	for batch := d.freshest(nil); len(batch) > 0; batch = d.freshest(batch[:0]) {
+		if d.opt.Queue.Announce(ctx, batch...) != nil {
+			d.relay.behind.Store(true)
+			return // the next round will
+		}
+	}
+	d.sweepOnce(ctx)
+}
+
 // sweepUploads looks through the journal for what the queue does not know of: at start, after
 // something could not be announced, when the queue is idle, and from time to time in any case.
 func (d *Desk) sweepUploads(ctx context.Context) {
-	d.relay.behind.Store(true)
-	var last time.Time
 	for ctx.Err() == nil {
-		now := d.opt.Clock.Now()
-		all := d.relay.behind.Swap(false)
-		if s := d.opt.Queue.State(); all || s.Trouble == "" && (s.Waiting >= 0 && s.Waiting <= s.Held || now.Sub(last) >= d.timing.UploadSweep) {
-			late := now
-			if !all {
-				late = now.Add(-d.timing.UploadRetry) // what came just now is on its way
-			}
-			if err := d.announceDue(ctx, late); err != nil {
-				d.relay.behind.Store(true)
-				if ctx.Err() == nil {
-					d.log.Warn("waiting uploads not announced", "err", err.Error())
-				}
-			}
-			last = now
-		}
+		d.sweepOnce(ctx)
 		if d.opt.Clock.Sleep(ctx, d.timing.UploadRetry) != nil {
 			return
+		}
+	}
+}
+
+func (d *Desk) sweepOnce(ctx context.Context) {
+	now := d.opt.Clock.Now()
+	all := d.relay.behind.Swap(false) || d.relay.swept.IsZero()
+	s := d.opt.Queue.State()
+	if !all && (s.Trouble != "" || (s.Waiting < 0 || s.Waiting > s.Held) && now.Sub(d.relay.swept) < d.timing.UploadSweep) {
+		return
+	}
+	late := now
+	if !all {
+		late = now.Add(-d.timing.UploadRetry) // what came just now is on its way
+	}
+	d.relay.swept = now
+	if err := d.announceDue(ctx, late); err != nil {
+		d.relay.behind.Store(true)
+		if ctx.Err() == nil {
+			d.log.Warn("waiting uploads not announced", "err", err.Error())
 		}
 	}
 }
@@ -190,6 +211,9 @@ func (d *Desk) deliverOne(ctx context.Context, id ident.MsgID) {
 // places.
 func (d *Desk) dispatch(ctx context.Context) error {
 	if d.opt.Queue != nil {
+		if d.opt.Workers == 1 {
+			d.supply(ctx)
+		}
 		return nil
 	}
 	now := d.opt.Clock.Now()

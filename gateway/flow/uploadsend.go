@@ -34,11 +34,12 @@ func refOfUpload(rec gateway.Record) gateway.Ref {
 // laneTurn is how many records of one visit are sent before other visits get their turn.
 const laneTurn = 16
 
-// handle is the gateway.Handler of the upload class: it sends what is due of the lane a reference
+// Handle is the gateway.Handler of the upload class: it sends what is due of the lane a reference
 // belongs to, oldest first. Which record that is the journal says, not the queue: references may
 // come twice, late or in any order. The oldest record of a lane has a reference that comes back
-// until it is finished; the references of those behind it are let go meanwhile.
-func (d *Desk) handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
+// until it is finished; the references of those behind it are let go meanwhile. Run gives it to the
+// queue, except with one worker: see there.
+func (d *Desk) Handle(ctx context.Context, ref gateway.Ref) gateway.Verdict {
 	var v gateway.Verdict
 	seen := false // how the record of ref itself stands is known
 	for range laneTurn {

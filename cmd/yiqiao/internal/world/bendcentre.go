@@ -279,7 +279,7 @@ func loseUpload(_ context.Context, _ gateway.Centre, send func() gateway.Reply, 
 }
 
 // absentAtOnce believes that the centre needs no time.
-func absentAtOnce(o *flow.Options) {
+func absentAtOnce(_ *process, o *flow.Options) {
 	o.Timing.SettleGrace = time.Second
 	o.Timing.Limits = map[catalog.Limit]time.Duration{}
 	for _, l := range []catalog.Limit{catalog.LimitQuery, catalog.LimitWrite, catalog.LimitSettle, catalog.LimitFile} {

@@ -19,7 +19,7 @@ var _ gateway.Journal = (*disk)(nil)
 
 // fit tells whether the journal can be used at all now.
 func (d *disk) fit() error {
-	if d.p.dead || d.p.w.diskDown {
+	if d.p.dead || d.p.w.diskDown || d.p.noJournal {
 		return gateway.ErrStorage
 	}
 	return nil
@@ -77,6 +77,12 @@ func (d *disk) Write(ctx context.Context, entries ...gateway.Entry) (*gateway.Re
 		w.count("crash-after-write")
 		p.kill()
 		return nil, gateway.ErrStorage
+	}
+	if w.storm && err == nil && w.s.chance(w.rates.frozen) {
+		w.count("frozen-after-write")
+		p.freeze(w.s.between(20*time.Second, 12*time.Minute))
+		w.s.park(t, 0, time.Millisecond)
+		p.hold(t)
 	}
 	if w.storm && err == nil && w.s.chance(w.rates.disk) {
 		w.count("disk-error-after")

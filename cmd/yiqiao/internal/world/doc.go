@@ -9,8 +9,9 @@
 // what happened proves. The clock is moved by nothing but the events of the world, so a day of the
 // town takes milliseconds.
 //
-// One bill in eight is a patient in hospital (stay.go). A plain world is the town as it was before
-// there were any: seeds found then are replayed in it.
+// One bill in eight is a patient in hospital (stay.go); gateways stand still, are cut off and have
+// clocks of their own (trouble.go); half of the towns have a broker (broker.go). A plain world is the
+// town as it was before all that: seeds found then are replayed in it.
 //
 // In every second town settlements have electronic invoices (invoice.go): the real office, adapter and
 // simulated platform, with a line between them that loses, doubles and spoils, and a platform that is away

@@ -113,6 +113,10 @@ func (c *cashier) send(r *request, p *process) *call {
 		}
 	}
 	w.s.start(w.s.between(time.Millisecond, 30*time.Millisecond), t, func() {
+		for p.frozen { // it waits at the door
+			p.ice = append(p.ice, t)
+			w.s.wait(t)
+		}
 		life := p.life
 		x.lost = true
 		if !p.up || p.dead {

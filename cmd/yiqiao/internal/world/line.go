@@ -91,6 +91,10 @@ func (x *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 	t := taskOf(ctx)
 	w.leaves(p, s)
 	m := w.mishap(s.Message)
+	if p.noCentre {
+		m = []mishap{notSent, notSent, lostOut}[w.s.rng.IntN(3)]
+	}
+	began := w.s.now
 	out, back := w.s.between(10*time.Millisecond, 400*time.Millisecond), w.s.between(10*time.Millisecond, 600*time.Millisecond)
 	if w.leaping { // nothing is held up, however far a clock leaps meanwhile
 		out = w.s.between(0, time.Millisecond)
@@ -129,7 +133,8 @@ func (x *permit) Send(ctx context.Context, s gateway.Sealed) gateway.Reply {
 	}
 	w.s.park(t, heard, heard)
 	p.hold(t)
-	if p.dead || m == late { // whatever arrived meanwhile, nobody hears of it
+	// Whatever arrived meanwhile, nobody hears of it; who stood still finds the answer or the time gone.
+	if p.dead || m == late || w.s.now.Sub(began) > limit && w.s.chance(500) {
 		return gateway.Reply{Cause: gateway.CauseTimeout}
 	}
 	return got

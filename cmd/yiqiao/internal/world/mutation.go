@@ -40,6 +40,12 @@ const (
 	StayRefundRefused Mutation = "stay-refused-refund-is-refunded" // a refused 2305 counts as done
 	RowsUnknownFail   Mutation = "stay-rows-unknown-is-failure"    // no answer to a 2301: the rows are said not to be there
 	DischargeUnheard  Mutation = "stay-discharge-undo-unheard"     // no answer to a 2405: it counts as done
+
+	// Of several gateways on one journal, and of the queue.
+	StandingClock  Mutation = "stands-still-unnoticed"      // after a pause of the machine it sends as if no time had passed
+	ClocksApart    Mutation = "clocks-minutes-apart"        // the clocks of two gateways differ by more than the grace
+	CommitFirst    Mutation = "commit-offset-before-effect" // a reference is off the broker before its record has gone
+	TrustTheBroker Mutation = "trust-the-broker"            // what the broker lost is not looked for
 )
 
 // Of electronic invoices.
@@ -55,10 +61,12 @@ const (
 type bend struct {
 	journal    func(*process, gateway.Journal) gateway.Journal
 	centre     func(*process, gateway.Centre) gateway.Centre
-	options    func(*flow.Options)
+	options    func(*process, *flow.Options)
 	region     func(*gateway.Region)
 	noRecovery bool
 	invoice    Mutation // see invoicebend.go
+
+	commitFirst bool // a reference is taken off the broker before its record has gone
 }
 
 // bends lists them all.
@@ -80,16 +88,23 @@ func bends() map[Mutation]bend {
 		UploadNewMsgID:    {centre: uploadNewMsgID},
 		SkipRecovery:      {noRecovery: true, journal: func(_ *process, j gateway.Journal) gateway.Journal { return blind{j} }},
 		RefusedIsRefunded: sends(refusedIsRefunded("2208")),
-		IgnoreBody:        {options: func(o *flow.Options) { o.Digest = func(parts ...[]byte) [32]byte { return keyed(parts[0]) } }},
-		WrongAmount:       sends(wrongAmount),
-		BusyIsAbsent:      {region: func(r *gateway.Region) { r.NotFound = append(slices.Clone(r.NotFound), "系统繁忙") }},
-		LoseUpload:        sends(loseUpload),
+		IgnoreBody: {options: func(_ *process, o *flow.Options) {
+			o.Digest = func(parts ...[]byte) [32]byte { return keyed(parts[0]) }
+		}},
+		WrongAmount:  sends(wrongAmount),
+		BusyIsAbsent: {region: func(r *gateway.Region) { r.NotFound = append(slices.Clone(r.NotFound), "系统繁忙") }},
+		LoseUpload:   sends(loseUpload),
 
 		StayResettle:      sends(resettle("2304")),
 		StayUnknownFails:  sends(unknownIsFailure("2304")),
 		StayRefundRefused: sends(refusedIsRefunded("2305")),
 		RowsUnknownFail:   sends(unknownIsFailure("2301")),
 		DischargeUnheard:  sends(unheardIsDone("2405")),
+
+		StandingClock:  {options: func(p *process, o *flow.Options) { o.Clock = standingClock{p} }},
+		ClocksApart:    {options: clocksMinutesApart},
+		CommitFirst:    {commitFirst: true, journal: trust},
+		TrustTheBroker: {journal: trust},
 	}
 }
 

@@ -27,6 +27,14 @@ type process struct {
 	sign   *task // who signs in now: others of the process wait for it
 	held   []*task
 	told   []told // noted, not yet on the disk
+
+	// See trouble.go.
+	porter              *task         // brings what the broker has; nil where there is none
+	own                 time.Duration // its clock against those of the others
+	frozen              bool
+	ice                 []*task       // have their turn when it goes on
+	stood               time.Duration // how long it has stood still in all
+	noJournal, noCentre bool          // it can not reach them
 }
 
 type told struct {
@@ -35,7 +43,7 @@ type told struct {
 }
 
 // Now and Sleep make a process its own clock.
-func (p *process) Now() time.Time { return p.w.s.now.Add(p.skew) }
+func (p *process) Now() time.Time { return p.w.s.now.Add(p.skew + p.own) }
 
 // Sleep ends a turn. A process that was killed sleeps until all its calls are gone, and then never
 // comes back.
@@ -69,6 +77,7 @@ func (p *process) Sleep(ctx context.Context, d time.Duration) error {
 func (p *process) boot() {
 	p.life++
 	p.dead, p.up, p.sign, p.held, p.told = false, false, nil, nil, nil
+	p.ice, p.stood = nil, 0
 	desk, err := flow.New(p.w.options(p))
 	if err != nil {
 		p.w.broken("a gateway does not start: " + err.Error())
@@ -91,6 +100,9 @@ func (p *process) boot() {
 		p.up = true
 		if p.w.named {
 			p.keep(desk)
+		}
+		if p.w.broker != nil {
+			p.carry()
 		}
 		if err := desk.Run(ctx); err != nil {
 			p.w.broken("a gateway stops: " + err.Error())
@@ -121,6 +133,7 @@ func (p *process) kill() {
 		return
 	}
 	p.dead, p.up, p.told = true, false, nil
+	p.thaw()
 	if !p.w.over {
 		p.w.count("crash")
 		p.w.trace("kill", p.name)
@@ -128,6 +141,9 @@ func (p *process) kill() {
 	all := append([]*task{p.loop}, p.tasks...)
 	if p.keeper != nil {
 		all = append(all, p.keeper)
+	}
+	if p.porter != nil {
+		all = append(all, p.porter)
 	}
 	for _, t := range all {
 		p.w.s.after(0, func() { p.w.s.wake(t) })
@@ -232,8 +248,11 @@ func (w *World) options(p *process) flow.Options {
 	if w.named {
 		o.Name = p.name
 	}
+	if w.broker != nil {
+		o.Queue = queueOf{w.broker, p}
+	}
 	if w.bend.options != nil {
-		w.bend.options(&o)
+		w.bend.options(p, &o)
 	}
 	return o
 }

@@ -170,6 +170,10 @@ func (s *sched) wake(t *task) {
 		s.held = append(s.held, t)
 		return
 	}
+	if t.proc != nil && t.proc.frozen {
+		t.proc.ice = append(t.proc.ice, t)
+		return
+	}
 	s.mu.Lock()
 	if t.state != parked {
 		s.mu.Unlock()

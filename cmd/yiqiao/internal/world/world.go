@@ -50,6 +50,7 @@ type World struct {
 	rates        rates
 
 	procs       []*process
+	broker      *broker // nil: uploads are found in the journal alone
 	cashiers    []*cashier
 	storm       bool
 	maintenance bool
@@ -74,6 +75,7 @@ type World struct {
 // rates are shares of a thousand.
 type rates struct {
 	line, disk, crash int
+	frozen, broker    int // not in a plain town
 }
 
 // traffic is what the world saw of one message.
@@ -171,6 +173,12 @@ func (w *World) build() error {
 	for i := range 1 + w.rng.IntN(2) {
 		w.procs = append(w.procs, &process{w: w, name: fmt.Sprintf("gateway-%d", i+1)})
 	}
+	if w.more != nil {
+		w.rates.frozen, w.rates.broker = w.more.IntN(3), w.more.IntN(60)
+		if w.more.IntN(2) == 0 {
+			w.broker = &broker{w: w}
+		}
+	}
 	w.populate()
 	return nil
 }
@@ -204,6 +212,9 @@ func (w *World) weather() {
 	if w.rng.IntN(5) < 3 {
 		w.clocks(at)
 	}
+	if w.more != nil {
+		w.troubles(at)
+	}
 }
 
 // clocks sets the clocks of all gateways wrong. Where messages may be held up in the network they
@@ -230,6 +241,13 @@ func (w *World) clocks(at func(func())) {
 // passed ends the storm: nothing goes wrong any more.
 func (w *World) passed() {
 	w.storm, w.maintenance, w.diskDown = false, false, false
+	for _, p := range w.procs {
+		p.noJournal, p.noCentre = false, false
+		p.thaw()
+	}
+	if w.broker != nil {
+		w.broker.heals()
+	}
 	w.trace("calm", "")
 }
 
@@ -240,12 +258,16 @@ func (w *World) calm() bool {
 			return false
 		}
 	}
-	if w.s.now.Sub(dawn()) > 48*time.Hour {
-		w.violate("never-ends", "after two days something is still unresolved")
+	patience := 48 * time.Hour
+	if w.opt.Mutation != "" {
+		patience /= 4 // what is planted to last is not waited for
+	}
+	if w.s.now.Sub(dawn()) > patience {
+		w.violate("never-ends", "after %s something is still unresolved", patience)
 		return true
 	}
 	for _, p := range w.procs {
-		if !p.up || len(p.tasks) > 0 || !p.loop.idle {
+		if !p.up || len(p.tasks) > 0 || !p.loop.idle || p.porter != nil && !p.porter.idle {
 			return false
 		}
 	}
@@ -283,7 +305,7 @@ func (w *World) end() {
 	}
 	w.s.run(func() bool {
 		for _, p := range w.procs {
-			if p.desk != nil || p.keeper != nil {
+			if p.desk != nil || p.keeper != nil || p.porter != nil {
 				return false
 			}
 		}

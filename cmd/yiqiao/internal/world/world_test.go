@@ -32,7 +32,8 @@ func TestSeedsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fault := range []string{"crash", "crash-before-write", "crash-after-write", "disk-error-before", "disk-error-after", "answer-lost",
-		"request-lost", "cut-after", "invoice-answer-lost", "invoice-request-twice", "invoice-answer-not-genuine", "invoice-answer-slow", "his-two-screens", "refused-busy", "his-double-click", "his-impatient"} {
+		"request-lost", "cut-after", "invoice-answer-lost", "invoice-request-twice", "invoice-answer-not-genuine", "invoice-answer-slow", "his-two-screens", "refused-busy", "his-double-click", "his-impatient", "frozen", "cut-from-journal", "cut-from-centre",
+		"clock-differs", "broker-down", "broker-message-lost", "broker-message-twice"} {
 		if sum.Faults[fault] == 0 {
 			t.Errorf("no %s in %d seeds: the storm is too mild", fault, seeds)
 		}
