@@ -59,6 +59,10 @@ func (w *World) leaves(p *process, s gateway.Sealed) {
 	case err != nil:
 		w.violate("sent-before-durable", "%s %s leaves and is not in the journal", s.Message.Infno, id)
 		return
+	case w.more != nil && rec.State == gateway.StateUnknown && rec.Cause == gateway.CauseCrash:
+		// Taken over while its gateway stood still after the write. It may still leave: who took it over
+		// concludes nothing before the time of a message that left late is up as well.
+		w.count("sent-after-takeover")
 	case rec.State != gateway.StateSent:
 		w.violate("sent-unmarked", "%s %s leaves while the journal says %s", s.Message.Infno, id, rec.State)
 	case len(rec.Wire) == 0 && rec.WireDigest != s.Digest, !bytes.Contains(s.Bytes, []byte(id)):
