@@ -83,12 +83,14 @@ func (b *broker) add(r gateway.Ref, d time.Duration) {
 	})
 }
 
-// call wakes a gateway that waits for work.
+// call wakes the gateways that wait for work, one after the other.
 func (b *broker) call() {
 	for _, p := range b.w.procs {
-		if p.porter != nil && p.porter.idle && !p.dead && !b.down {
-			b.w.s.wake(p.porter)
-		}
+		b.w.s.after(0, func() {
+			if p.porter != nil && p.porter.idle && !p.dead && !b.down {
+				b.w.s.wake(p.porter)
+			}
+		})
 	}
 }
 
