@@ -218,7 +218,7 @@ func (c *cashier) hear(x *call) {
 			c.w.violate("answer-changed", "%s %s: was told %s, now done", r.op, r.id, r.err.Code)
 		}
 		r.told = &x.got
-		r.of.heardStay(x.got.stay)
+		r.of.heardStay(r.op, x.got.stay)
 		if p := c.w.any(); p != nil {
 			p.desk.Told(c.caller, r.id)
 		}
@@ -235,7 +235,7 @@ func (c *cashier) hear(x *call) {
 			return
 		}
 		if first := r.err == nil; errors.As(x.err, &r.err) && first {
-			r.of.heardStay(x.got.stay)
+			r.of.heardStay(r.op, x.got.stay)
 		}
 	}
 	if id := x.got.bill.ID + x.got.stay.ID; id != "" && (r.op == opOpen || r.op == opAdmit) {

@@ -180,14 +180,15 @@ func returned(f gateway.Fee) gateway.Fee {
 	return f
 }
 
-// heardStay takes in how a stay stands by a first answer, be it a refusal: a HIS books that.
-func (b *bill) heardStay(s gateway.Stay) {
-	if b.stay == nil || s.ID == "" {
-		return
-	}
-	b.stay.setl, b.stay.booked = "", amounts{}
-	if s.State == gateway.StaySettled && s.Amounts != nil {
+// heardStay takes in how a stay stands by a first answer, be it a refusal: a HIS books that. That nothing
+// is settled counts when it asked for that; anything else may be an old answer that comes late.
+func (b *bill) heardStay(op string, s gateway.Stay) {
+	switch {
+	case b.stay == nil || s.ID == "":
+	case s.State == gateway.StaySettled && s.Amounts != nil:
 		b.stay.setl, b.stay.booked = string(s.SettlementID), amountsOf(s.Amounts)
+	case op == opStayBack:
+		b.stay.setl, b.stay.booked = "", amounts{}
 	}
 }
 
