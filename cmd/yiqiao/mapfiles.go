@@ -91,7 +91,7 @@ func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway
 	if err != nil {
 		return err
 	}
-	o := files.Options{Desk: srv.desk, Mapper: srv.drawnMapper(live), Clock: clock, System: s.System, Dir: g.path(s.Folder), Layout: layout, Log: srv.parts.log,
+	o := files.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Clock: clock, System: s.System, Dir: g.path(s.Folder), Layout: layout, Log: srv.parts.log,
 		Settle: time.Duration(s.Settle), Marker: s.Marker, Every: time.Duration(s.Every), Wait: time.Duration(s.Wait), Keep: time.Duration(s.Keep),
 		GB18030: s.Charset == "gb18030", MaxSize: s.MaxBytes}
 	for _, code := range s.Institutions {
