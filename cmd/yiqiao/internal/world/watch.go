@@ -59,9 +59,10 @@ func (w *World) leaves(p *process, s gateway.Sealed) {
 	case err != nil:
 		w.violate("sent-before-durable", "%s %s leaves and is not in the journal", s.Message.Infno, id)
 		return
-	case w.more != nil && rec.State == gateway.StateUnknown && rec.Cause == gateway.CauseCrash:
+	case w.more != nil && rec.Cause == gateway.CauseCrash && (rec.State == gateway.StateUnknown || rec.State == gateway.StateParked):
 		// Taken over while its gateway stood still after the write. It may still leave: who took it over
-		// concludes nothing before the time of a message that left late is up as well.
+		// concludes nothing before the time of a message that left late is up as well. Parked is no
+		// conclusion: what comes late is noted for the person.
 		w.count("sent-after-takeover")
 	case rec.State != gateway.StateSent:
 		w.violate("sent-unmarked", "%s %s leaves while the journal says %s", s.Message.Infno, id, rec.State)
