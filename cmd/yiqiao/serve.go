@@ -52,12 +52,12 @@ func serveCommand(s *streams) *cobra.Command {
 			if name != "" {
 				g.Name = name
 			}
-			tuneCollector()
 			srv, err := newServer(cmd.Context(), g, s.err, systemClock{})
 			if err != nil {
 				return err
 			}
 			defer srv.close()
+			tuneCollector()
 			if profile != "" {
 				stop, err := profileTo(profile)
 				if err != nil {
@@ -104,9 +104,10 @@ type server struct {
 }
 
 // tuneCollector lets the heap grow to several times what is in use before it is swept: the gateway
-// keeps a few MB and makes much short-lived garbage. GOGC and GOMEMLIMIT in the environment have the
-// last word.
+// keeps a few MB and makes much short-lived garbage. What reading the tables at the start took goes
+// back first. GOGC and GOMEMLIMIT in the environment have the last word.
 func tuneCollector() {
+	debug.FreeOSMemory()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(1000)
 	}
