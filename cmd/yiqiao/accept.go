@@ -43,7 +43,8 @@ func acceptCommand(s *streams) *cobra.Command {
 type acceptFlags struct {
 	target, profile, config, centre, site string
 	suite, out, key, previous             string
-	listen                                string
+	listen, presetName                    string
+	preset                                *acceptance.Preset // of presetName
 	only                                  []string
 	seed                                  uint64
 	json, testPlace, rehearse, door       bool
@@ -70,15 +71,26 @@ func acceptRunCommand(s *streams) *cobra.Command {
   yiqiao accept run --target simulator --profile mpc --suite outpatient --out report
   yiqiao accept run --target centre --config mysite --centre main --site test-site.yaml --this-is-a-test-environment --out report --key office.key
   yiqiao accept run --target simulator --only OP-01 --json
+  yiqiao accept run --target simulator --preset guangdong
+  yiqiao accept run --preset list
   yiqiao accept run --target his --listen 0.0.0.0:8190 --out report
   yiqiao accept run --target his --rehearse
   yiqiao accept run --target his --door --listen 0.0.0.0:8180
   yiqiao accept run --target gateway --profile mpc`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return acceptRun(cmd.Context(), s, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.presetName == "list" {
+				return listPresets(s, f.json)
+			}
+			if err := f.readPreset(cmd.Flags().Changed("profile")); err != nil {
+				return err
+			}
+			return acceptRun(cmd.Context(), s, f)
+		},
 	}
 	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre, his 或 gateway / what is tried")
 	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
+	c.Flags().StringVar(&f.presetName, "preset", "", "地区预设 (报文方式、地址形式、开关、次序): 名称, 文件, 或 list 列出 / how an area speaks: a name, a file, or list")
 	c.Flags().StringVar(&f.config, "config", "", "配置文件夹 (centre: 网关配置, 不写为当前目录; his: 模拟中心配置) / configuration")
 	c.Flags().StringVar(&f.listen, "listen", "", "接收 HIS 报文的地址 (his) / where the HIS connects")
 	c.Flags().DurationVar(&f.wait, "wait", 30*time.Minute, "这么久没有报文则结束 (his) / how long to wait for a message")
@@ -118,13 +130,13 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 		o.Site, err = acceptance.SimulatorSite()
 		if err == nil {
 			var sim *acceptance.Simulation
-			if sim, err = acceptance.Simulate(acceptance.SimulationOptions{Catalog: cat, Profile: f.profile, Provider: p, Rand: rand.Reader, Now: time.Now}); err != nil {
+			if sim, err = acceptance.Simulate(acceptance.SimulationOptions{Catalog: cat, Profile: f.profile, Preset: f.preset, Provider: p, Rand: rand.Reader, Now: time.Now}); err != nil {
 				return err
 			}
 			defer sim.Centre.Close()
 			o.Target, o.Services = sim.Target, sim.Services
 		}
-		name += " (" + f.profile + ")"
+		name += " (" + cmp.Or(f.presetName, f.profile) + ")"
 	case "centre":
 		if !f.testPlace {
 			return errors.New("验收会真实结算和撤销, 只能对测试环境进行: 确认后加 --this-is-a-test-environment / not confirmed as a test environment")
@@ -146,6 +158,9 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	if err != nil {
 		return err
+	}
+	if f.preset != nil {
+		f.preset.Apply(&o.Site)
 	}
 	var kept *acceptance.Progress
 	if f.out != "" {
@@ -199,6 +214,12 @@ func acceptWatched(ctx context.Context, s *streams, f acceptFlags, p sm.Provider
 	}
 	if err != nil {
 		return err
+	}
+	if f.preset != nil {
+		if err := f.watchedPreset(); err != nil {
+			return err
+		}
+		f.preset.Apply(&site)
 	}
 	if f.rehearse && f.config != "" {
 		return errors.New("--rehearse 不带 --config: 演练使用明文 / a rehearsal speaks plain messages")
@@ -335,6 +356,9 @@ func acceptCentre(p sm.Provider, f acceptFlags, site acceptance.Site) (acceptanc
 		return nil, "", fmt.Errorf("centres.%s: %w", f.centre, err)
 	}
 	envelopeName, transportName := set.Protect.names()
+	if err := presetFits(f, envelopeName, transportName, cmp.Or(set.URLStyle, "per-infno")); err != nil {
+		return nil, "", err
+	}
 	c := &acceptance.Client{
 		URL: set.URL, HTTP: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2}, Profile: profile, Seals: envelopeName != "none",
 		Transport: transport, Stamps: transportName != "plain" && transportName != "", Rand: rand.Reader, Now: time.Now,

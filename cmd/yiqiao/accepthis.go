@@ -32,10 +32,18 @@ func acceptHIS(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, ca
 		if o.Profile, o.Transport, issuer, err = set.line(p); err != nil {
 			return nil, err
 		}
+		envelopeName, transportName := set.Protect.names()
+		if err := presetFits(f, envelopeName, transportName, ""); err != nil {
+			return nil, err
+		}
+		o.Site.SignIn = set.SignIn
+		if f.preset != nil {
+			o.Site.SignIn = f.preset.SignIn
+		}
 		if issuer != nil {
 			return nil, errors.New("令牌方式 (oauth-cainfo) 的 HIS 验收尚不支持 / oauth-cainfo is not there for a HIS")
 		}
-		o.Sealed, o.Skew, o.Site.SignIn = o.Profile != nil && set.Protect.Envelope != "none" && set.Protect.Envelope != "", set.Skew.Or(5*time.Minute), set.SignIn
+		o.Sealed, o.Skew = o.Profile != nil && set.Protect.Envelope != "none" && set.Protect.Envelope != "", set.Skew.Or(5*time.Minute)
 		if listen == "" {
 			listen = set.Listen
 		}
@@ -43,7 +51,7 @@ func acceptHIS(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, ca
 	if listen == "" {
 		listen = "127.0.0.1:8190"
 	}
-	sim, err := simcentre.New(simcentre.Options{Catalog: cat, Region: simcentre.Region{AskByVisit: true, RequireSign: o.Site.SignIn, FundIncludesAccount: site.FundIncludesAccount}})
+	sim, err := simcentre.New(simcentre.Options{Catalog: cat, Region: simcentre.Region{AskByVisit: f.preset == nil || f.preset.AskByVisit, SettleBeforeDischarge: site.SettleBeforeDischarge, RequireSign: o.Site.SignIn, FundIncludesAccount: site.FundIncludesAccount}})
 	if err != nil {
 		return nil, err
 	}

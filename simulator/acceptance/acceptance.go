@@ -71,6 +71,8 @@ type Site struct {
 	Values          map[string]string `yaml:"values"` // item codes and the like
 	// FundIncludesAccount: fund_pay_sumamt contains acct_pay there (identity E).
 	FundIncludesAccount bool `yaml:"fund_includes_account"`
+	// SettleBeforeDischarge: a stay can be settled before its discharge is registered.
+	SettleBeforeDischarge bool `yaml:"settle_before_discharge"`
 	// TestInstitution: somebody made sure that institution and people are there for tests only.
 	TestInstitution bool `yaml:"test_institution"`
 	// SignIn: messages need a sign_no.

@@ -25,7 +25,7 @@ type Case struct {
 	Suite    string   `yaml:"suite"`
 	Title    Text     `yaml:"title"`
 	Person   string   `yaml:"person"` // a role of Site.People
-	Needs    string   `yaml:"needs"`  // "" or what the target's security must allow (Target.Spoils), or sign-in where one is asked for
+	Needs    string   `yaml:"needs"`  // "" or what the target's security must allow (Target.Spoils), sign-in where one is asked for, or discharge-first
 	Verifies []string `yaml:"verifies"`
 	SignsOut bool     `yaml:"signs_out"` // the session ends with it; the run signs in again
 	Service  string   `yaml:"service"`   // "" or one of Options.Services

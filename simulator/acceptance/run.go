@@ -352,7 +352,11 @@ func (a *attempt) through(ctx context.Context) CaseResult {
 		out.Status, out.Stopped = NotRun, "对方不要求签到 / no sign-in is asked for"
 		return out
 	}
-	if c.Needs != "" && c.Needs != "sign-in" && !slices.Contains(r.o.Target.Spoils(), c.Needs) {
+	if c.Needs == "discharge-first" && r.o.Site.SettleBeforeDischarge {
+		out.Status, out.Stopped = NotRun, "对方可先结算后出院 / a stay may be settled before its discharge there"
+		return out
+	}
+	if !slices.Contains([]string{"", "sign-in", "discharge-first"}, c.Needs) && !slices.Contains(r.o.Target.Spoils(), c.Needs) {
 		out.Status, out.Stopped = NotRun, "对方的安全方式不适用: "+c.Needs+" / not part of the target's security"
 		return out
 	}

@@ -24,15 +24,30 @@ type Simulation struct {
 // SimulationOptions say how; Catalog, Rand and Now are needed.
 type SimulationOptions struct {
 	Catalog  *catalog.Catalog
-	Profile  string // none or mpc
+	Profile  string  // none or mpc
+	Preset   *Preset // how an area speaks, instead of Profile; nil: Profile says it
 	Provider sm.Provider
 	Rand     io.Reader
 	Now      func() time.Time
 	Bend     func(http.Handler) http.Handler // changes the core centre; nil: it stays as it is
 }
 
+// transportFacts are what both ends of a simulated line know.
+var transportFacts = map[string]envelope.TransportConfig{
+	"tif": {PaasID: "yiqiao", Token: "acceptance"},
+	"csb": {APIName: "hssServives", APIVersion: "1.0.0", AccessKey: "yiqiao", SecretKey: "acceptance"},
+}
+
 // Simulate starts nothing: the centres answer as handlers of this process. The keys are made from Rand. Close the Centre when done.
 func Simulate(o SimulationOptions) (*Simulation, error) {
+	transport, region, perInfno := "plain", centre.Region{RequireSign: true}, false
+	if o.Profile == "mpc" {
+		transport = "tif" // caller headers as well, so that their absence can be tried
+	}
+	if p := o.Preset; p != nil {
+		o.Profile, transport, perInfno = p.Envelope, p.Transport, p.URLStyle == "per-infno"
+		region = centre.Region{RequireSign: p.SignIn, AskByVisit: p.AskByVisit, FundIncludesAccount: p.FundIncludesAccount, SettleBeforeDischarge: p.Order == "settle-first"}
+	}
 	if !slices.Contains([]string{"none", "mpc"}, o.Profile) {
 		return nil, fmt.Errorf("profile %q: none, mpc", o.Profile)
 	}
@@ -51,14 +66,14 @@ func Simulate(o SimulationOptions) (*Simulation, error) {
 		}
 		return p
 	}
-	c := &Client{URL: "http://simulator/fsi/api", Rand: o.Rand, Now: o.Now, Seals: o.Profile != "none", Profile: line(o.Profile, k[0], k[1])}
-	co := centre.Options{Catalog: o.Catalog, Now: o.Now, Rand: o.Rand, Region: centre.Region{RequireSign: true}, Mobile: &centre.Line{Profile: line("mpc", k[1], k[0])}, Prescription: &centre.Line{Profile: line("epc", k[1], k[0])}}
+	c := &Client{URL: "http://simulator/fsi/api", Rand: o.Rand, Now: o.Now, Seals: o.Profile != "none", PerInfno: perInfno, Profile: line(o.Profile, k[0], k[1])}
+	co := centre.Options{Catalog: o.Catalog, Now: o.Now, Rand: o.Rand, Region: region, Mobile: &centre.Line{Profile: line("mpc", k[1], k[0])}, Prescription: &centre.Line{Profile: line("epc", k[1], k[0])}}
 	if c.Seals {
 		c.Stranger, co.Profile = line(o.Profile, k[2], k[1]), line(o.Profile, k[1], k[0])
 	}
 	mobile, rx := line("mpc", k[0], k[1]), line("epc", k[0], k[1])
-	if c.Seals { // caller headers as well, so that their absence can be tried
-		t, err := envelope.NewTransport("tif", envelope.TransportConfig{PaasID: "yiqiao", Token: "acceptance"})
+	if transport != "plain" {
+		t, err := envelope.NewTransport(transport, transportFacts[transport])
 		if err != nil {
 			return nil, err
 		}
