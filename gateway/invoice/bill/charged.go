@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -219,21 +220,25 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 	c.Facts = gateway.InvoiceFacts{Settlement: string(now.SettlementID), SettledAt: now.SettledAt, MedType: asked.Visit.MedType, Begin: asked.Visit.Begin,
 		End: v.To, Doctor: asked.Visit.Doctor, Diagnoses: asked.Diagnoses}
 	v.Days = days(v.From, v.To)
-	if c.Rows, err = stayRows(recs); err != nil {
+	if c.Rows, err = stayRows(recs, now.Mid); err != nil {
 		return internal(b.ID, err)
 	}
 	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
 }
 
-// stayRows are the rows at the centre: what was uploaded and not taken back. Rows that take back
-// others are set off against them by category.
-func stayRows(recs []gateway.Record) ([]Row, error) {
+// stayRows are the rows of the settlement at the end: what was uploaded, not taken back, and not settled in
+// the middle. A settlement in the middle takes all rows before it. Rows that take back others are set off
+// against them by category.
+func stayRows(recs []gateway.Record, mid []gateway.StaySettlement) ([]Row, error) {
 	judged := judgements(recs, "2301")
 	gone := map[string]bool{}
 	var out []Row
 	for _, rec := range recs {
 		if rec.State != gateway.StateDone {
 			continue
+		}
+		if slices.ContainsFunc(mid, func(m gateway.StaySettlement) bool { return m.MsgID == rec.ID }) {
+			out = nil
 		}
 		switch base(rec) {
 		case "2302":

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"io"
+	"testing"
+
+	"yiqiao/gateway"
+	"yiqiao/schemas/money"
+)
+
+// stayTown is a stay at the real program with the simulated centre and the simulated platform.
+type stayTown struct {
+	*stage
+	t    *testing.T
+	bill gateway.OpenSettlement
+	stay gateway.Stay
+	info gateway.StayInfo
+}
+
+func newStayTown(t *testing.T, tag, order string) *stayTown {
+	t.Helper()
+	st, err := newStageWith(t.Context(), io.Discard, io.Discard, "mpc+tif", stageOptions{change: func(g *gatewaySettings, _ *simulatorSettings) {
+		g.Einvoice.Order = order
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.stop)
+	s := &stayTown{stage: st, t: t}
+	s.bill, _ = standardBill(tag, "999999198503120018", "测试甲")
+	s.info = gateway.StayInfo{Number: "ZY-" + tag, MedType: "21", Begin: s.bill.Visit.Begin, Doctor: s.bill.Visit.Doctor, Department: s.bill.Visit.Department,
+		Bed: "01", Operation: gateway.Coded{Code: "00.1", Name: "测试手术"}}
+	s.call("", gateway.AdmitStay{RequestID: "A", Operator: s.bill.Operator, Credential: s.bill.Credential, Diagnoses: s.bill.Diagnoses, Visit: s.info}, gateway.StayIn)
+	return s
+}
+
+func (s *stayTown) call(path string, body any, want gateway.StayState) {
+	s.t.Helper()
+	at := "/api/v1/stays"
+	if path != "" {
+		at += "/" + s.stay.ID + path
+	}
+	var now gateway.Stay
+	if status, answer := s.do(s.t, "POST", at, body, &now); status/100 != 2 || now.State != want {
+		s.t.Fatalf("%s: %d %s, want %s", path, status, answer, want)
+	}
+	s.stay = now
+}
+
+func (s *stayTown) charge(request string, fees []gateway.Fee) {
+	s.t.Helper()
+	s.call("/fees", gateway.ChargeStay{RequestID: request, Operator: s.bill.Operator, Fees: fees}, gateway.StayIn)
+}
+
+func (s *stayTown) discharge() {
+	s.t.Helper()
+	s.call("/discharge", gateway.DischargeStay{RequestID: "D", Operator: s.bill.Operator, End: s.info.Begin, Department: s.info.Department, Way: "1",
+		Diagnoses: s.bill.Diagnoses, Operation: s.info.Operation}, gateway.StayDischarged)
+}
+
+func (s *stayTown) settle(request string) {
+	s.t.Helper()
+	s.call("/settle", gateway.SettleStay{RequestID: request, Operator: s.bill.Operator, Credential: &s.bill.Credential}, gateway.StaySettled)
+}
+
+func (s *stayTown) refund(request, to string, want gateway.StayState) {
+	s.t.Helper()
+	s.call("/refund", gateway.RefundStay{RequestID: request, Operator: s.bill.Operator, To: to}, want)
+}
+
+func (s *stayTown) issue(r gateway.IssueInvoice, want int) (e gateway.EInvoice, answer string) {
+	s.t.Helper()
+	r.Operator = s.bill.Operator
+	status, answer := s.do(s.t, "POST", "/api/v1/einvoices", r, &e)
+	if status != want {
+		s.t.Fatalf("%s: %d %s, want %d", r.RequestID, status, answer, want)
+	}
+	return e, answer
+}
+
+// bills are the states of the bills of a settlement, oldest first, and the newest one.
+func (s *stayTown) bills(id string, want ...gateway.InvoiceState) (last gateway.EInvoice) {
+	s.t.Helper()
+	list, err := s.gw.invoices.SettlementInvoices(s.t.Context(), s.stage.caller(), id)
+	if err != nil || len(list) != len(want) {
+		s.t.Fatalf("%s: %+v %v, want %v", id, list, err, want)
+	}
+	for i, e := range list {
+		if e.State != want[i] || e.State == gateway.InvoiceReversed && e.Red.No == "" {
+			s.t.Fatalf("bill %d of %s: %+v, want %v", i, id, e, want)
+		}
+		last = e
+	}
+	return last
+}
+
+func fenOf(t *testing.T, s string) money.Fen {
+	t.Helper()
+	f, err := money.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// A stay with two deposits: its bill uses them up and is paid in two ways; the settlement goes back and the
+// red bill with it; settled anew, there is a new bill.
+func TestStayBill(t *testing.T) {
+	for _, order := range []string{"red-first", "insurance-first"} {
+		t.Run(order, func(t *testing.T) {
+			s := newStayTown(t, "Y", order)
+			s.charge("F", s.bill.Fees)
+			var vouchers []string
+			for _, amount := range []string{"30.00", "20.50"} {
+				e, _ := s.issue(gateway.IssueInvoice{RequestID: "DEP" + amount, Payer: gateway.PayerAsked{Name: "测试甲", Sex: "男", Age: "41"},
+					Deposit: &gateway.Deposit{ID: "YJ" + amount, StayNo: s.info.Number, Department: s.info.Department, Amount: amount}}, 201)
+				if e.Total != amount || e.Kind != gateway.KindStayDeposit {
+					t.Fatalf("%+v", e)
+				}
+				vouchers = append(vouchers, e.ID)
+			}
+			s.issue(gateway.IssueInvoice{RequestID: "EARLY", Settlement: s.stay.ID}, 409)
+			s.discharge()
+			s.settle("E")
+			cash := fenOf(t, s.stay.Amounts.Cash)
+			ask := gateway.IssueInvoice{RequestID: "BILL", Settlement: s.stay.ID, Vouchers: vouchers,
+				Payments: []gateway.Payment{{Way: "wechat", Amount: "1.00"}, {Way: "cash", Amount: (cash - 100 - 1).String()}}}
+			s.issue(ask, 422) // a fen is missing
+			ask.Payments[1].Amount = (cash - 100).String()
+			e, _ := s.issue(ask, 201)
+			if e.State != gateway.InvoiceIssued || e.Kind != gateway.KindStay || e.Total != s.stay.Amounts.Total || e.Total != s.bill.Total {
+				t.Fatalf("%+v", e)
+			}
+			made := len(s.sim.einvoice.Bills())
+			if again, _ := s.issue(ask, 201); again.ID != e.ID || len(s.sim.einvoice.Bills()) != made {
+				t.Errorf("again: %+v", again)
+			}
+			if shown, err := pageShows(t.Context(), e.NetURL, e.Number.No); err != nil || !shown {
+				t.Errorf("the patient's page: %v %v", shown, err)
+			}
+			s.refund("X1", "", gateway.StayDischarged)
+			s.bills(s.stay.ID, gateway.InvoiceReversed)
+			s.refund("X1", "", gateway.StayDischarged) // the same request again
+			s.settle("E2")
+			ask.RequestID = "BILL2"
+			if e, _ := s.issue(ask, 201); e.Total != s.stay.Amounts.Total {
+				t.Errorf("%+v", e)
+			}
+			s.bills(s.stay.ID, gateway.InvoiceReversed, gateway.InvoiceIssued)
+			s.refund("X2", "admission", gateway.StayCancelled)
+			s.bills(s.stay.ID, gateway.InvoiceReversed, gateway.InvoiceReversed)
+		})
+	}
+}
+
+// The bill of the end holds what the end settled: not the rows that were settled in the middle.
+func TestStayBillAfterMidStay(t *testing.T) {
+	s := newStayTown(t, "Z", "red-first")
+	s.charge("F1", s.bill.Fees[:2])
+	s.call("/settle", gateway.SettleStay{RequestID: "M", Operator: s.bill.Operator, Credential: &s.bill.Credential, MidStay: true}, gateway.StayIn)
+	s.charge("F2", s.bill.Fees[2:])
+	s.discharge()
+	s.settle("E")
+	e, _ := s.issue(gateway.IssueInvoice{RequestID: "BILL", Settlement: s.stay.ID}, 201)
+	if e.State != gateway.InvoiceIssued || e.Total != s.stay.Amounts.Total || e.Total == s.bill.Total {
+		t.Fatalf("%+v", e)
+	}
+	s.refund("X", "admission", gateway.StayCancelled)
+	s.bills(s.stay.ID, gateway.InvoiceReversed)
+}
