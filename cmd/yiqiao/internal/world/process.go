@@ -188,6 +188,9 @@ func (p *process) enter(t *task) bool {
 			first = x
 		}
 		if first != nil {
+			if p.w.invoices != nil && (t.op == opRefund || first.op == opRefund) {
+				return false // a refund that takes a bill along waits elsewhere before it waits for the other
+			}
 			same := first.op == t.op && first.request == t.request
 			if !same && (t.op == opOpen || t.op == opAdmit) {
 				return false
