@@ -137,5 +137,8 @@ func printMoved(s *streams, asJSON bool, what string, m journal.Moved) error {
 	}
 	fmt.Fprintf(s.out, "%s: %d 笔交易, %d 个事件, %d 个请求, %d 张结算单, %d 个机构\nSM3 %s\n",
 		what, m.Records, m.Events, m.Requests, m.Bills, m.Counters, m.Digest)
+	if m.Subjects > 0 {
+		fmt.Fprintf(s.out, "电子票据: %d 张, %d 个事件, %d 个请求\n", m.Invoices, m.InvoiceEvents, m.InvoiceRequests)
+	}
 	return nil
 }

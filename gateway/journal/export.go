@@ -29,7 +29,7 @@ func (j *Journal) Export(ctx context.Context, w io.Writer, sum hash.Hash) (Moved
 		if err := e.w.put(line{Head: &headLine{moveName, moveVersion}}); err != nil {
 			return err
 		}
-		for _, part := range []func() error{e.keys, e.counters, e.bills, e.requests, e.records, e.marks, e.w.end} {
+		for _, part := range []func() error{e.keys, e.counters, e.bills, e.requests, e.records, e.marks, e.invoices, e.w.end} {
 			if err := part(); err != nil {
 				return err
 			}

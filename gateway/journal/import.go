@@ -84,7 +84,8 @@ type importing struct {
 }
 
 func (in *importing) empty() error {
-	for _, table := range []string{"msgid_counter", "bill", "request", "record", "body", "event", "mark"} {
+	for _, table := range []string{"msgid_counter", "bill", "request", "record", "body", "event", "mark",
+		"einvoice_subject", "einvoice", "einvoice_event", "einvoice_mark", "einvoice_request"} {
 		var one int
 		found, err := in.tx.Get("SELECT 1 FROM "+table+" LIMIT 1", nil, &one)
 		if err != nil {
@@ -202,7 +203,8 @@ func (in *importing) line(l line) error {
 	case l.Record != nil:
 		return in.record(l.Record)
 	}
-	return nil
+	_, err := in.invoiceLine(l)
+	return err
 }
 
 const sqlPutKey = `INSERT INTO data_key (id, purpose, institution, class, day, wrapper, wrapped, created, destroyed)

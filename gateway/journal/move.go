@@ -15,7 +15,7 @@ import (
 )
 
 // A journal moves as lines of JSON: a head, then data keys, counters, bills, requests, records and
-// their marks in the order they were written, then an end with their numbers and the digest of every
+// their marks in the order they were written, the book of electronic invoices, then an end with their numbers and the digest of every
 // byte before it. Bodies stay sealed and keys stay wrapped as they are; nothing of the database's own numbering is in it, so the same journal
 // gives the same bytes from SQLite and from PostgreSQL. Who holds a record is not moved: whoever
 // worked on it works on the old journal.
@@ -28,14 +28,20 @@ var ErrDamaged = errors.New("journal: not what was exported")
 
 // Moved counts what an export or import holds. Two journals are equal when theirs are.
 type Moved struct {
-	Keys     int    `json:"keys"`
-	Counters int    `json:"counters"`
-	Bills    int    `json:"bills"`
-	Requests int    `json:"requests"`
-	Records  int    `json:"records"`
-	Events   int    `json:"events"`
-	Marks    int    `json:"marks"`
-	Digest   string `json:"digest"` // over every byte of the lines, hex
+	Keys     int `json:"keys"`
+	Counters int `json:"counters"`
+	Bills    int `json:"bills"`
+	Requests int `json:"requests"`
+	Records  int `json:"records"`
+	Events   int `json:"events"`
+	Marks    int `json:"marks"`
+	// Of electronic invoices: what they are for, bills, their events and marks, requests.
+	Subjects        int    `json:"einvoice_subjects,omitempty"`
+	Invoices        int    `json:"einvoices,omitempty"`
+	InvoiceEvents   int    `json:"einvoice_events,omitempty"`
+	InvoiceMarks    int    `json:"einvoice_marks,omitempty"`
+	InvoiceRequests int    `json:"einvoice_requests,omitempty"`
+	Digest          string `json:"digest"` // over every byte of the lines, hex
 }
 
 const (
@@ -47,14 +53,17 @@ const (
 
 // line is one line; one of its fields is set.
 type line struct {
-	Head    *headLine    `json:"yiqiao,omitempty"`
-	Key     *keyLine     `json:"key,omitempty"`
-	Counter *counterLine `json:"counter,omitempty"`
-	Bill    *billLine    `json:"bill,omitempty"`
-	Request *requestLine `json:"request,omitempty"`
-	Record  *recordLine  `json:"record,omitempty"`
-	Mark    *markLine    `json:"mark,omitempty"`
-	End     *Moved       `json:"end,omitempty"`
+	Head           *headLine           `json:"yiqiao,omitempty"`
+	Key            *keyLine            `json:"key,omitempty"`
+	Counter        *counterLine        `json:"counter,omitempty"`
+	Bill           *billLine           `json:"bill,omitempty"`
+	Request        *requestLine        `json:"request,omitempty"`
+	Record         *recordLine         `json:"record,omitempty"`
+	Mark           *markLine           `json:"mark,omitempty"`
+	Subject        *subjectLine        `json:"einvoice_subject,omitempty"`
+	Invoice        *invoiceLine        `json:"einvoice,omitempty"`
+	InvoiceRequest *invoiceRequestLine `json:"einvoice_request,omitempty"`
+	End            *Moved              `json:"end,omitempty"`
 }
 
 type headLine struct {
@@ -200,5 +209,13 @@ func (m *Moved) count(l line) {
 	case l.Record != nil:
 		m.Records++
 		m.Events += len(l.Record.Events)
+	case l.Subject != nil:
+		m.Subjects++
+	case l.Invoice != nil:
+		m.Invoices++
+		m.InvoiceEvents += len(l.Invoice.Events)
+		m.InvoiceMarks += len(l.Invoice.Marks)
+	case l.InvoiceRequest != nil:
+		m.InvoiceRequests++
 	}
 }

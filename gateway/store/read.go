@@ -123,7 +123,7 @@ func (d *DB) Snapshot(ctx context.Context, fn func(Reader) error) error {
 
 // Query is DB.Query. The rows must be closed before the next one is made.
 func (r Reader) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := r.tx.QueryContext(ctx, query, args...)
+	rows, err := r.tx.QueryContext(ctx, r.d.engine.text(query), args...)
 	if err != nil {
 		return nil, r.d.Failed(err)
 	}

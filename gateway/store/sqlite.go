@@ -30,7 +30,7 @@ var sqliteDialect = dialect{
 		"{serial}", "INTEGER PRIMARY KEY",
 		"{key}", "INTEGER PRIMARY KEY",
 	),
-	locks: strings.NewReplacer("{lock}", "", "{free}", ""),
+	locks: strings.NewReplacer("{lock}", "", "{free}", "", "{bytewise}", ""),
 }
 
 // sqliteFile is the engine of a file. It has one lane.

@@ -24,7 +24,7 @@ const maxStmts = 256
 // each seeing what was committed when its statement began. A SELECT that something is then written
 // by ends with {lock}: the row stays as it was read until the transaction is over. With {free} in
 // its place rows that another transaction has locked are left out. On SQLite, where one writes at a
-// time, both are nothing.
+// time, both are nothing. A text that is sorted by with {bytewise} behind it has the same order on both.
 type Tx struct {
 	db      *DB
 	conn    *sql.Conn
