@@ -35,7 +35,7 @@ func acceptCommand(s *streams) *cobra.Command {
 可以验收中心 (模拟中心, 或中心的测试环境)、HIS (模拟中心在对面观察并评判) 和本网关自身。`,
 		Example: "  yiqiao accept run --target simulator\n  yiqiao accept requirements 2207",
 	}
-	c.AddCommand(acceptRunCommand(s), acceptVerifyCommand(s), acceptListCommand(s), acceptSiteCommand(s))
+	c.AddCommand(acceptRunCommand(s), acceptVerifyCommand(s), acceptOriginalsCommand(s), acceptListCommand(s), acceptSiteCommand(s))
 	return c
 }
 
@@ -44,6 +44,8 @@ type acceptFlags struct {
 	target, profile, config, centre, site string
 	suite, out, key, previous             string
 	listen, presetName                    string
+	keepOriginals                         bool
+	passFile                              string
 	preset                                *acceptance.Preset // of presetName
 	only                                  []string
 	seed                                  uint64
@@ -91,6 +93,8 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre, his 或 gateway / what is tried")
 	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
 	c.Flags().StringVar(&f.presetName, "preset", "", "地区预设 (报文方式、地址形式、开关、次序): 名称, 文件, 或 list 列出 / how an area speaks: a name, a file, or list")
+	c.Flags().BoolVar(&f.keepOriginals, "keep-originals", false, "未遮盖的报文原文用口令加密, 存入报告文件夹 (simulator, centre) / keep the originals sealed beside the report")
+	c.Flags().StringVar(&f.passFile, "passphrase-file", "", "从文件读取原文的口令 (否则取自 "+passphraseEnv+" 或终端) / passphrase of the originals")
 	c.Flags().StringVar(&f.config, "config", "", "配置文件夹 (centre: 网关配置, 不写为当前目录; his: 模拟中心配置) / configuration")
 	c.Flags().StringVar(&f.listen, "listen", "", "接收 HIS 报文的地址 (his) / where the HIS connects")
 	c.Flags().DurationVar(&f.wait, "wait", 30*time.Minute, "这么久没有报文则结束 (his) / how long to wait for a message")
@@ -125,6 +129,9 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	o := acceptance.Options{Suite: f.suite, Only: f.only, Seed: f.seed, Now: time.Now, Parallel: f.parallel}
 	name := f.target
+	if f.keepOriginals && f.target != "simulator" && f.target != "centre" {
+		return errors.New("--keep-originals 用于 simulator 和 centre / originals are kept of a simulator or centre only")
+	}
 	switch f.target {
 	case "simulator":
 		o.Site, err = acceptance.SimulatorSite()
@@ -178,6 +185,10 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	} else if f.resume {
 		return errors.New("--resume 需要 --out: 进度保存在报告文件夹里 / --resume needs --out")
 	}
+	originals, err := f.originals(p, &o)
+	if err != nil {
+		return err
+	}
 	if !f.json && term.IsTerminal(int(os.Stderr.Fd())) {
 		began := time.Now()
 		o.Progress = func(done, total int, c acceptance.CaseResult) {
@@ -190,10 +201,13 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	r, err := acceptance.New(cat, o)
 	if err != nil {
-		return err
+		return errors.Join(err, closeOriginals(originals, false))
 	}
 	res := r.Run(ctx)
-	res.Target = name
+	res.Target, res.Originals = name, originals != nil
+	if err := closeOriginals(originals, ctx.Err() == nil); err != nil {
+		return err
+	}
 	if kept != nil {
 		if err := kept.Close(ctx.Err() == nil); err != nil {
 			return err

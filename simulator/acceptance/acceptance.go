@@ -99,6 +99,8 @@ type Options struct {
 	// Known are cases that need not be run again, by id; Keep, when set, is told of each that was.
 	Known map[string]Kept
 	Keep  func(Kept)
+	// Originals, when set, is told of every exchange unmasked; with Parallel concurrently.
+	Originals func(Original)
 	// Progress, when set, is called after each case, never concurrently.
 	Progress func(done, total int, c CaseResult)
 }
@@ -111,7 +113,8 @@ type Result struct {
 	Seed         uint64              `json:"seed"`
 	Began        time.Time           `json:"began"`
 	Ended        time.Time           `json:"ended"`
-	Reached      bool                `json:"reached"` // something readable came back at least once
+	Originals    bool                `json:"originals,omitempty"` // FileOriginals belongs to the report
+	Reached      bool                `json:"reached"`             // something readable came back at least once
 	Requirements []RequirementResult `json:"requirements"`
 	Cases        []CaseResult        `json:"cases"`
 }

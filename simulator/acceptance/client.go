@@ -121,6 +121,7 @@ func (c *Client) post(ctx context.Context, infno string, body []byte, media stri
 	}
 	resp, err := c.HTTP.RoundTrip(req)
 	if err != nil {
+		onWire(ctx, Wire{URL: to, Request: body})
 		if errors.Is(err, context.DeadlineExceeded) {
 			return nil, "", errors.New("超过时限没有答复 / no answer within the limit")
 		}
@@ -132,6 +133,7 @@ func (c *Client) post(ctx context.Context, infno string, body []byte, media stri
 	}
 	defer resp.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	onWire(ctx, Wire{URL: to, Request: body, Status: resp.StatusCode, Reply: reply})
 	switch {
 	case err != nil:
 		return nil, "", errors.New("答复不完整 / the answer broke off")

@@ -90,6 +90,14 @@ func WriteReport(dir string, res, before *Result, p sm.Provider, key *sm.Private
 			d := p.SM3(b)
 			s.Files[name] = hex.EncodeToString(d[:])
 		}
+		if res.Originals {
+			b, err := os.ReadFile(filepath.Join(dir, FileOriginals))
+			if err != nil {
+				return err
+			}
+			d := p.SM3(b)
+			s.Files[FileOriginals] = hex.EncodeToString(d[:])
+		}
 		over, err := json.Marshal(s.Files)
 		if err != nil {
 			return err
@@ -141,6 +149,12 @@ func Verify(dir fs.FS, p sm.Provider, key *sm.PublicKey) (*Result, error) {
 		}
 		if d := p.SM3(b); hex.EncodeToString(d[:]) != s.Files[name] {
 			return nil, fmt.Errorf("%w: %s 被改动 / was changed", ErrReport, name)
+		}
+	}
+	if want := s.Files[FileOriginals]; want != "" { // whoever gets the report need not get the originals
+		b, err := fs.ReadFile(dir, FileOriginals)
+		if d := p.SM3(b); err == nil && hex.EncodeToString(d[:]) != want {
+			return nil, fmt.Errorf("%w: %s 被改动 / was changed", ErrReport, FileOriginals)
 		}
 	}
 	f, err := dir.Open(FileJSON)

@@ -240,7 +240,7 @@ func (a *attempt) signIn(ctx context.Context, place string) {
 	if err != nil {
 		return
 	}
-	reply, _, err := r.o.Target.Exchange(ctx, "9001", msg, "")
+	reply, _, err := r.sent(ctx, r.o.Target, Original{Case: a.c.ID, Infno: "9001"}, msg, "")
 	if err != nil {
 		return
 	}
@@ -561,10 +561,11 @@ func (a *attempt) exchange(ctx context.Context, s Step, msg []byte) ([]byte, str
 	if a.c.Service != "" {
 		to = a.r.o.Services[a.c.Service]
 	}
+	o := Original{Case: a.c.ID, Step: a.step, Infno: s.Send}
 	if s.Spoil != "lost" {
-		return to.Exchange(ctx, s.Send, msg, s.Spoil)
+		return a.r.sent(ctx, to, o, msg, s.Spoil)
 	}
-	if _, _, err := to.Exchange(ctx, s.Send, msg, ""); err != nil {
+	if _, _, err := a.r.sent(ctx, to, o, msg, ""); err != nil {
 		return nil, "", err
 	}
 	return nil, "", errors.New("按用例约定不看答复 / the answer is not looked at")

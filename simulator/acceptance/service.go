@@ -135,6 +135,7 @@ func (p *Invoices) Exchange(ctx context.Context, method string, message []byte, 
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	onWire(ctx, Wire{URL: req.URL.String(), Request: body, Status: resp.StatusCode, Reply: text})
 	if err != nil {
 		return nil, "", errors.New("答复不完整 / the answer broke off")
 	}
