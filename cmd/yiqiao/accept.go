@@ -5,15 +5,18 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,7 +110,7 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.out, "out", "", "报告文件夹 / folder for the report")
 	c.Flags().StringVar(&f.key, "key", "", "用此 SM2 私钥签名报告 / sign the report with this key file")
 	c.Flags().StringVar(&f.previous, "previous", "", "与此 report.json 比较 / compare with this report")
-	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点 / where numbers start")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "编号起点; 模拟中心的密钥与随机数也由此而来 / where numbers start, and the keys and randomness of the simulator")
 	c.Flags().BoolVar(&f.resume, "resume", false, "接着上次中断的验收 (需要同一个 --out) / go on with a run that was broken off")
 	c.Flags().IntVar(&f.parallel, "parallel", 1, "同时进行的人员数; 1 时结果按种子可重复 / lanes at once, one for each person")
 	c.Flags().DurationVar(&f.limit, "limit", time.Minute, "一次答复的时限 (centre) / limit of one answer")
@@ -137,7 +140,7 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 		o.Site, err = acceptance.SimulatorSite()
 		if err == nil {
 			var sim *acceptance.Simulation
-			if sim, err = acceptance.Simulate(acceptance.SimulationOptions{Catalog: cat, Profile: f.profile, Preset: f.preset, Provider: p, Rand: rand.Reader, Now: time.Now}); err != nil {
+			if sim, err = acceptance.Simulate(acceptance.SimulationOptions{Catalog: cat, Profile: f.profile, Preset: f.preset, Provider: p, Rand: seeded(f.seed), Now: time.Now}); err != nil {
 				return err
 			}
 			defer sim.Centre.Close()
@@ -333,6 +336,25 @@ func acceptWrite(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Resul
 		fmt.Fprintf(s.out, "报告: %s/%s\n", f.out, acceptance.FileHTML)
 	}
 	return nil
+}
+
+// seededSource is the randomness of a simulated line, which protects nothing: the same seed, the same bytes.
+type seededSource struct {
+	mu sync.Mutex
+	r  *mathrand.ChaCha8
+}
+
+func seeded(seed uint64) *seededSource {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	return &seededSource{r: mathrand.NewChaCha8(key)}
+}
+
+// Read fills b; safe for concurrent use.
+func (s *seededSource) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Read(b)
 }
 
 func readSite(path string) (acceptance.Site, error) {
