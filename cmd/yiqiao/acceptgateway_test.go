@@ -24,8 +24,20 @@ func TestAcceptTheGateway(t *testing.T) {
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(&res); err != nil || code != exitOK {
 		t.Fatalf("%d %v %.2000s", code, err, text)
 	}
+	cat, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := acceptance.Requirements(cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{} // those the list itself says can not be tried from outside
+	for _, q := range list {
+		declared[q.ID] = q.Why != ""
+	}
 	for _, q := range res.Requirements {
-		if q.Actor == "gateway" && q.Status != acceptance.Pass || q.Status == acceptance.Fail {
+		if q.Actor == "gateway" && q.Status != acceptance.Pass && !declared[q.ID] || q.Status == acceptance.Fail {
 			t.Errorf("%s: %s %+v", q.ID, q.Status, q.Evidence)
 		}
 	}
