@@ -97,7 +97,7 @@ func (s *gatewaySettings) invoiceOffice(p *parts, j opened, counter invoice.Coun
 	platform = crashPlatform(platform)
 	return invoice.New(invoice.Options{
 		Book: crashBook(b), Platform: func(ident.Institution) gateway.InvoicePlatform { return platform }, Tables: s.Einvoice.tables,
-		Source: bill.Settlements{Desk: counter, Ward: counter, Journal: j}, Clock: clock, Digest: j.vault.Digest, Order: s.Einvoice.Order, Log: p.log,
+		Source: bill.Settlements{Desk: counter, Ward: counter, Journal: j}, Clock: clock, Digest: j.vault.Digest, Overtaken: b.Overtaken, Order: s.Einvoice.Order, Log: p.log,
 		Limit: time.Duration(s.Einvoice.Timeout), Grace: time.Duration(s.Einvoice.Grace), Retry: time.Duration(s.Einvoice.Retry), HoldFor: time.Duration(s.Einvoice.Hold),
 	})
 }

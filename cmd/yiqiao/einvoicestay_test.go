@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"testing"
+	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/schemas/money"
@@ -167,4 +168,45 @@ func TestStayBillAfterMidStay(t *testing.T) {
 	}
 	s.refund("X", "admission", gateway.StayCancelled)
 	s.bills(s.stay.ID, gateway.InvoiceReversed)
+}
+
+// A settlement and a stay's are undone without the office being told, as after a decision of people: their
+// bills are reversed by themselves, those of others stay.
+func TestBillOfWhatWasUndoneElsewhere(t *testing.T) {
+	s := newStayTown(t, "U", "red-first")
+	s.charge("F", s.bill.Fees)
+	s.discharge()
+	s.settle("E")
+	s.issue(gateway.IssueInvoice{RequestID: "BILL", Settlement: s.stay.ID}, 201)
+	var settled []gateway.Settlement
+	for _, p := range [][3]string{{"U1", "99999919550608002X", "测试乙"}, {"U2", "999999198503120018", "测试甲"}} {
+		bill, patient := standardBill(p[0], p[1], p[2])
+		set, err := s.stage.settle(t.Context(), bill, patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.issue(gateway.IssueInvoice{RequestID: p[0], Settlement: set.ID}, 201)
+		settled = append(settled, set)
+	}
+	if _, err := s.gw.desk.RefundSettlement(t.Context(), s.stage.caller(), gateway.RefundSettlement{RequestID: "R", ID: settled[0].ID, Operator: s.bill.Operator}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.gw.desk.RefundStay(t.Context(), s.stage.caller(), gateway.RefundStay{RequestID: "RS", ID: s.stay.ID, Operator: s.bill.Operator}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{settled[0].ID, s.stay.ID} {
+		var state gateway.InvoiceState
+		for range 300 {
+			list, err := s.gw.invoices.SettlementInvoices(t.Context(), s.stage.caller(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if state = list[0].State; state == gateway.InvoiceReversed {
+				break
+			}
+			_ = systemClock{}.Sleep(t.Context(), 50*time.Millisecond)
+		}
+		s.bills(id, gateway.InvoiceReversed)
+	}
+	s.bills(settled[1].ID, gateway.InvoiceIssued)
 }

@@ -62,9 +62,13 @@ type Options struct {
 	Source   Source
 	Clock    gateway.Clock
 	Digest   func(parts ...[]byte) [32]byte // keyed, the same for the life of the database
-	Order    string                         // of refunds; default RedFirst
-	Identity identity.Table                 // what Carry fills in; default identity.Default
-	Log      *slog.Logger
+	// Overtaken lists the subjects at rest whose settlement something was done about after their bill was
+	// made, in records made since. Run looks at them again. Optional: without it only what passes through
+	// the desk, or is under way when a bill is asked for, is followed.
+	Overtaken func(ctx context.Context, since time.Time) ([]string, error)
+	Order     string         // of refunds; default RedFirst
+	Identity  identity.Table // what Carry fills in; default identity.Default
+	Log       *slog.Logger
 
 	Limit   time.Duration // how long a call to the platform may take; default 30 s
 	Grace   time.Duration // absence counts when asked so long after Limit; default 30 s

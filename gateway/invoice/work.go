@@ -473,7 +473,16 @@ func (f *Office) atRest(ctx context.Context, s book.Subject) error {
 // Run does the work nobody waits for until ctx ends: bills that wait for the platform, outcomes to be
 // asked for, settlements to be looked at.
 func (f *Office) Run(ctx context.Context) error {
+	since, next := f.o.Clock.Now().Add(-overtakenFirst), time.Time{}
 	for {
+		if now := f.o.Clock.Now(); !now.Before(next) {
+			if err := f.overtaken(ctx, since); err == nil {
+				since = now.Add(-overtakenAgain)
+			} else if ctx.Err() == nil {
+				f.log.Warn("einvoice", "err", err)
+			}
+			next = now.Add(f.o.Retry)
+		}
 		if _, err := f.Round(ctx); err != nil && ctx.Err() == nil {
 			f.log.Warn("einvoice", "err", err)
 		}
@@ -481,6 +490,32 @@ func (f *Office) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// How far back Overtaken is asked: the first time, and then, since what is still under way is written again
+// when it ends, and clocks of several gateways differ.
+const (
+	overtakenFirst = 48 * time.Hour
+	overtakenAgain = 10 * time.Minute
+)
+
+// overtaken applies the rule to settlements that were changed without the office being told: undone by a
+// decision of people, or while their bill was being asked for.
+func (f *Office) overtaken(ctx context.Context, since time.Time) error {
+	if f.o.Overtaken == nil {
+		return nil
+	}
+	ids, err := f.o.Overtaken(ctx, since)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := f.look(ctx, id); err != nil && len(errs) < 8 {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Round goes once through everything that is due and tells how many bills came to rest. Bills of one

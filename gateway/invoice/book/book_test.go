@@ -111,6 +111,9 @@ func TestLife(t *testing.T) {
 			{Kind: RedSent}, {Kind: Unknown}, {Kind: Reversed, Bill: told("1")}} {
 			b.mustAppend(t, "B1_1", i+1, e, noon)
 		}
+		if ids, err := b.Overtaken(bg, time.Time{}); err != nil || len(ids) != 0 {
+			t.Errorf("overtaken without a settlement: %v %v", ids, err)
+		}
 		got, err := b.Bill(bg, "B1_1")
 		if err != nil {
 			t.Fatal(err)

@@ -183,6 +183,27 @@ func (b *Book) DueSubjects(ctx context.Context, now time.Time, limit int) (ids [
 	return ids, nil
 }
 
+// Overtaken lists subjects at rest with a live bill whose settlement has records, made since, that moved after
+// the bill was made. The tables of the journal must be beside those of the book.
+func (b *Book) Overtaken(ctx context.Context, since time.Time) (ids []string, err error) {
+	rows, err := b.db.Query(ctx, `SELECT DISTINCT s.id FROM record r JOIN bill x ON x.seq = r.bill JOIN einvoice_subject s ON s.id = x.id
+		JOIN einvoice i ON i.subject = s.id AND i.live = 1
+		WHERE r.created >= $1 AND r.updated >= i.created AND s.due = 0`, millis(since))
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() && err == nil {
+		var id string
+		if err = rows.Scan(&id); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return nil, b.db.Failed(err)
+	}
+	return ids, nil
+}
+
 // Events gives the history of a bill. What platforms told is opened.
 func (b *Book) Events(ctx context.Context, id string) (list []Event, err error) {
 	rows, err := b.db.Query(ctx, `SELECT v.place, v.kind, v.at, v.state, v.system, v.desk, v.operator, v.request, v.cause, v.code, v.note, v.data
