@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -210,6 +211,14 @@ func TestValidate(t *testing.T) {
 				t.Errorf("no finding %q in %s", c.want, out)
 			}
 		})
+	}
+	_, out, _ := yiqiao(t, `{"data":{"med_type":"zz"}}`, "validate", "--infno", "2207", "--json", "-")
+	var v validation
+	if err := json.Unmarshal([]byte(out), &v); err != nil || v.Section == "" ||
+		!slices.ContainsFunc(v.Findings, func(f fieldFinding) bool {
+			return f.Path == "/input/data/med_type" && f.Field == "医疗类别" && f.Dict == "med_type"
+		}) {
+		t.Errorf("section, field and dictionary are not named: %v %s", err, out)
 	}
 	if code, _, _ := yiqiao(t, "", "validate", "--infno", "1101", "/does/not/exist"); code != exitFail {
 		t.Errorf("a missing file must end with %d", exitFail)

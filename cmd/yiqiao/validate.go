@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,11 +21,19 @@ import (
 
 // validation is what `yiqiao validate --json` prints.
 type validation struct {
-	Infno     ident.Infno     `json:"infno"`
-	Name      string          `json:"name,omitempty"`
-	Direction string          `json:"direction"`
-	Valid     bool            `json:"valid"`
-	Findings  []check.Finding `json:"findings"`
+	Infno     ident.Infno    `json:"infno"`
+	Name      string         `json:"name,omitempty"`
+	Section   string         `json:"section,omitempty"` // of the interface document
+	Direction string         `json:"direction"`
+	Valid     bool           `json:"valid"`
+	Findings  []fieldFinding `json:"findings"`
+}
+
+// fieldFinding is a finding with what the interface calls the place it is at.
+type fieldFinding struct {
+	check.Finding
+	Field string `json:"field,omitempty"` // "人员编号", or the title of a node; "" where the tables do not know it
+	Dict  string `json:"dict,omitempty"`  // the dictionary its values are from
 }
 
 func validateCommand(s *streams) *cobra.Command {
@@ -116,26 +125,26 @@ func validate(infno ident.Infno, direction, regionName string, text []byte) (val
 	if err != nil {
 		return validation{}, err
 	}
-	v := validation{Infno: infno, Direction: direction, Findings: []check.Finding{}}
+	v := validation{Infno: infno, Direction: direction, Findings: []fieldFinding{}}
 	limits := strictjson.Request()
 	if direction == "response" {
 		limits = strictjson.Reply()
 	}
 	doc, err := strictjson.Decode(text, limits)
 	if err != nil {
-		v.Findings = append(v.Findings, textFinding(err))
+		v.add(nil, textFinding(err))
 		return v, nil
 	}
 	body, envelope := unwrap(doc, direction)
 	if direction == "request" && envelope {
 		req, _, err := wire.DecodeRequest(text)
 		if err != nil {
-			v.Findings = append(v.Findings, textFinding(err))
+			v.add(nil, textFinding(err))
 		}
 		if v.Infno == "" {
 			v.Infno = req.Infno
 		} else if req.Infno != "" && req.Infno != v.Infno {
-			v.Findings = append(v.Findings, check.Finding{Code: "infno-mismatch", Path: "/infno", Severity: check.Error, Rule: string(v.Infno),
+			v.add(nil, check.Finding{Code: "infno-mismatch", Path: "/infno", Severity: check.Error, Rule: string(v.Infno),
 				ZH: "报文中的交易编号与 --infno 不一致", EN: "infno in the message is not the one given"})
 		}
 	}
@@ -144,16 +153,20 @@ func validate(infno ident.Infno, direction, regionName string, text []byte) (val
 	}
 	if direction == "response" && envelope {
 		if _, err := wire.DecodeReply(text); err != nil {
-			v.Findings = append(v.Findings, textFinding(err))
+			v.add(nil, textFinding(err))
 		}
 	}
+	var nodes []catalog.Node
 	if tx, ok := cat.Lookup(v.Infno); ok {
-		v.Name = tx.Name
+		v.Name, v.Section, nodes = tx.Name, tx.Group, tx.Output
+		if direction == "request" {
+			nodes = tx.Input
+		}
 	}
 	if direction == "request" {
-		v.Findings = append(v.Findings, ck.Request(v.Infno, body)...)
+		v.add(nodes, ck.Request(v.Infno, body)...)
 	} else if body != nil || !envelope {
-		v.Findings = append(v.Findings, ck.Reply(v.Infno, body)...)
+		v.add(nodes, ck.Reply(v.Infno, body)...)
 	}
 	v.Valid = true
 	for _, f := range v.Findings {
@@ -162,6 +175,45 @@ func validate(infno ident.Infno, direction, regionName string, text []byte) (val
 		}
 	}
 	return v, nil
+}
+
+// add takes findings over, each with the name of its field among nodes.
+func (v *validation) add(nodes []catalog.Node, list ...check.Finding) {
+	for _, f := range list {
+		named := fieldFinding{Finding: f}
+		named.Field, named.Dict = called(nodes, f.Path)
+		v.Findings = append(v.Findings, named)
+	}
+}
+
+// called is what the tables call the place of a path such as /input/data/0/psn_no.
+func called(nodes []catalog.Node, path string) (name, dict string) {
+	var parts []string
+	for _, p := range strings.Split(path, "/")[1:] {
+		if _, err := strconv.Atoi(p); err != nil {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) < 2 {
+		return "", ""
+	}
+	last, node := parts[len(parts)-1], ""
+	if len(parts) > 2 {
+		node = parts[len(parts)-2]
+	}
+	for i := range nodes {
+		if nodes[i].Name == node {
+			if f, ok := nodes[i].Field(last); ok {
+				return f.Name, f.Dict
+			}
+		}
+	}
+	for i := range nodes {
+		if nodes[i].Name == last {
+			return nodes[i].Title, ""
+		}
+	}
+	return "", ""
 }
 
 // unwrap finds the input or output inside a whole message; envelope tells whether doc was one.
@@ -230,8 +282,16 @@ func printValidation(w io.Writer, v validation) {
 		fmt.Fprintln(w)
 	}
 	if v.Valid {
-		fmt.Fprintf(w, "通过: %s %s 符合规范\n", v.Infno, v.Name)
+		fmt.Fprintf(w, "通过: %s %s 符合规范\n", v.Infno, v.title())
 		return
 	}
-	fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("不通过: %s %s", v.Infno, v.Name)))
+	fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("不通过: %s %s", v.Infno, v.title())))
+}
+
+// title is the name of the transaction and the section it stands in.
+func (v *validation) title() string {
+	if v.Section == "" {
+		return v.Name
+	}
+	return v.Name + " (" + v.Section + ")"
 }
