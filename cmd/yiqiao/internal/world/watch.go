@@ -64,6 +64,9 @@ func (w *World) leaves(p *process, s gateway.Sealed) {
 		// concludes nothing before the time of a message that left late is up as well. Parked is no
 		// conclusion: what comes late is noted for the person.
 		w.count("sent-after-takeover")
+	case w.more != nil && rec.Cause == gateway.CauseCrash && rec.State == gateway.StateAbsent && w.question(rec.Infno):
+		// The same, with something that changes nothing: who takes that over need not wait for it.
+		w.count("sent-after-takeover")
 	case rec.State != gateway.StateSent:
 		w.violate("sent-unmarked", "%s %s leaves while the journal says %s", s.Message.Infno, id, rec.State)
 	case len(rec.Wire) == 0 && rec.WireDigest != s.Digest, !bytes.Contains(s.Bytes, []byte(id)):
@@ -82,6 +85,12 @@ func (w *World) leaves(p *process, s gateway.Sealed) {
 		}
 	}
 	w.settles[rec.Bill] = append(w.settles[rec.Bill], id)
+}
+
+// question reports whether a transaction changes nothing at the centre.
+func (w *World) question(n ident.Infno) bool {
+	tx, ok := w.kit.catalog.Lookup(n)
+	return ok && !tx.Commits
 }
 
 // inForce reports whether a settlement stands at the centre.
@@ -133,6 +142,9 @@ func (w *World) same(r *request, first, again answer) {
 	case first.stay.ID != again.stay.ID, r.op == opStayEnd && first.stay.SettlementID != again.stay.SettlementID:
 		w.violate("answer-changed", "%s %s: was told %s %s, now %s %s", r.op, r.id, first.stay.ID, first.stay.SettlementID,
 			again.stay.ID, again.stay.SettlementID)
+	case first.tx.ID != again.tx.ID && w.more != nil && w.question(first.tx.Infno):
+		// Asked by one gateway, taken over and asked again by another; the first was answered all the same.
+		w.count("asked-twice")
 	case first.tx.ID != again.tx.ID:
 		w.violate("answer-changed", "%s %s: was told of %s, now of %s", r.op, r.id, first.tx.ID, again.tx.ID)
 	}
