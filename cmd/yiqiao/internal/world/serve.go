@@ -104,10 +104,19 @@ func (c *cashier) upload(b *bill, visit string, n int) {
 }
 
 // close sees to everything that was left open: all requests are repeated until they are answered,
-// and what was answered before must be answered so again.
+// and what was answered before must be answered so again. A bill nobody has an answer about comes last:
+// a refund left half done is what it may be waiting for.
 func (c *cashier) close() {
 	for _, b := range c.bills {
+		var order, last []*request
 		for _, r := range b.requests {
+			if r.op == opInvoice && !r.ended() {
+				last = append(last, r)
+			} else {
+				order = append(order, r)
+			}
+		}
+		for _, r := range append(order, last...) {
 			if r.ended() {
 				if b.stay != nil && r.err != nil && r.err.Code == gateway.CodeState {
 					continue // not taken at the time; now it might be
