@@ -139,9 +139,11 @@ func (p *process) carry() {
 			s.park(t, 0, 10*time.Millisecond)
 			p.hold(t)
 			v := gateway.Verdict{}
-			if alive() {
+			if alive() { // the loop of its gateway does not end before the call does
+				p.tasks = append(p.tasks, t)
 				v = desk.Handle(ctx, r)
 				p.signed(t)
+				s.after(0, func() { p.leave(t) })
 			}
 			switch {
 			case !alive() && !p.w.bend.commitFirst:
