@@ -31,13 +31,12 @@ type call struct {
 	english   bool
 
 	caller    gateway.Caller
-	enter     func(context.Context, *http.Request) error // uses the caller's pass up; nil: there is none
-	person    string                                     // who is signed in, or ""
-	requestID string                                     // well-formed, or ""
-	id        string                                     // msgid or bill id, well-formed, or ""
-	named     bool                                       // id was in the path: that is what is asked about, whatever the desk refers to
-	tell      string                                     // request id whose final answer this is, or ""
-	where     string                                     // path under which a record of this route is asked about: "/api/v1/transactions/"
+	person    string // who is signed in, or ""
+	requestID string // well-formed, or ""
+	id        string // msgid or bill id, well-formed, or ""
+	named     bool   // id was in the path: that is what is asked about, whatever the desk refers to
+	tell      string // request id whose final answer this is, or ""
+	where     string // path under which a record of this route is asked about: "/api/v1/transactions/"
 
 	code   gateway.Code // of the problem, or ""
 	path   string       // of the problem

@@ -17,6 +17,7 @@ type Handler struct {
 	engine *gin.Engine
 	posts  chan struct{} // places for POSTs
 	gets   chan struct{} // places for GETs: asking goes on when every POST waits for the centre
+	people chan struct{} // places for calls of people: who signs in is nobody yet, and keeps no HIS system waiting
 
 	transact *bind.Binder[gateway.Transact]
 	opening  *bind.Binder[gateway.OpenSettlement]
@@ -41,7 +42,8 @@ func New(o Options) (*Handler, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent)}
+	h := &Handler{o: o, posts: make(chan struct{}, o.MaxConcurrent), gets: make(chan struct{}, o.MaxConcurrent),
+		people: make(chan struct{}, o.MaxConcurrent)}
 	if err := h.bindings(); err != nil {
 		return nil, err
 	}
@@ -63,10 +65,10 @@ func New(o Options) (*Handler, error) {
 
 	api := e.Group("/api/v1")
 	api.GET("/errors", h.serve(h.errorTable))
-	api.POST("/sessions", h.serve(h.placed(h.postSession)))
-	api.GET("/sessions/current", h.serve(h.placed(h.getSession)))
-	api.DELETE("/sessions/current", h.serve(h.placed(h.deleteSession)))
-	api.POST("/sessions/current/password", h.serve(h.placed(h.postPassword)))
+	api.POST("/sessions", h.serve(h.postSession))
+	api.GET("/sessions/current", h.serve(h.among(h.people, h.getSession)))
+	api.DELETE("/sessions/current", h.serve(h.among(h.people, h.deleteSession)))
+	api.POST("/sessions/current/password", h.serve(h.postPassword))
 	api.GET("/operations/journal", h.serve(h.byPerson(gateway.ActJournalRead, h.getJournal)))
 	api.GET("/operations/uploads", h.serve(h.byPerson(gateway.ActUploadRead, h.getUploads)))
 	api.GET("/operations/people", h.serve(h.byPerson(gateway.ActPeopleRead, h.getPeople)))
@@ -194,14 +196,21 @@ func (h *Handler) serve(f step) gin.HandlerFunc {
 func (h *Handler) guarded(f step) gin.HandlerFunc { return h.serve(h.admitted(f)) }
 
 func (h *Handler) admitted(f step) step {
-	placed := h.placed(f)
 	return func(k *call) (answer, error) {
 		pass, err := k.authenticate()
 		if err != nil {
 			return answer{}, err
 		}
-		k.enter = pass.Enter
-		return placed(k)
+		places := h.posts
+		if k.method == http.MethodGet {
+			places = h.gets
+		}
+		return h.among(places, func(k *call) (answer, error) {
+			if err := pass.Enter(k.ctx(), k.c.Request); err != nil {
+				return answer{}, err
+			}
+			return f(k)
+		})(k)
 	}
 }
 

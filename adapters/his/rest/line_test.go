@@ -48,6 +48,56 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// doorkeeper lets everybody in.
+type doorkeeper struct{ gateway.Doorkeeper }
+
+func (doorkeeper) SignIn(_ context.Context, s gateway.SignIn) (gateway.Visitor, string, error) {
+	return gateway.Visitor{Person: gateway.Person{ID: s.ID}}, "yqs_1", nil
+}
+
+// began tells that somebody reads.
+type began struct {
+	io.Reader
+	tell chan struct{}
+}
+
+func (b began) Read(p []byte) (int, error) {
+	select {
+	case b.tell <- struct{}{}:
+	default:
+	}
+	return b.Reader.Read(p)
+}
+
+// Strangers who send a sign-in letter by letter keep neither HIS systems nor people waiting.
+func TestASlowSignInHoldsNoPlace(t *testing.T) {
+	o := options(&histest.Desk{})
+	o.MaxConcurrent, o.Doorkeeper = 1, doorkeeper{}
+	h := open(t, o)
+	slow, end := io.Pipe()
+	reads, done := make(chan struct{}, 1), make(chan int)
+	go func() {
+		r := httptest.NewRequest("POST", "/api/v1/sessions", began{slow, reads})
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		done <- w.Code
+	}()
+	<-reads
+	if w := call(h, "POST", "/api/v1/settlements", []byte(histest.BillBody)); w.Code != 201 {
+		t.Errorf("a bill: %d %s", w.Code, w.Body)
+	}
+	signIn := []byte(`{"id":"li","password":"x"}`)
+	if w := call(h, "POST", "/api/v1/sessions", signIn, "Authorization", ""); w.Code != 201 {
+		t.Errorf("another sign-in: %d %s", w.Code, w.Body)
+	}
+	_, _ = end.Write(signIn)
+	_ = end.Close()
+	if code := <-done; code != 201 {
+		t.Errorf("the slow one: %d", code)
+	}
+}
+
 // A body that only turns out too large while it is read, and one that ends too early.
 func TestBodiesOfUnknownLength(t *testing.T) {
 	o := options(&histest.Desk{})

@@ -32,7 +32,7 @@ type Options struct {
 	Institutions []ident.Institution // of the gateway: those of a person that works for all
 
 	MaxBody       int64 // longest body in bytes; default 8 MiB
-	MaxConcurrent int   // POSTs being worked on at once, and as many GETs; default 512
+	MaxConcurrent int   // POSTs being worked on at once, as many GETs, and as many calls of people; default 512
 
 	// Refused is told of every call answered with a status of 400 or more, before the answer is
 	// written. It must not block for long. Default: nobody.

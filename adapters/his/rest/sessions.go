@@ -95,29 +95,21 @@ func (k *call) token() string {
 	return token
 }
 
-// placed does f while there is a place, and after the pass of a HIS system was used up.
-func (h *Handler) placed(f step) step {
+// among does f while there is one of the places.
+func (h *Handler) among(places chan struct{}, f step) step {
 	return func(k *call) (answer, error) {
-		places := h.gets
-		if k.method != http.MethodGet {
-			places = h.posts
-		}
 		select {
 		case places <- struct{}{}:
 			defer func() { <-places }()
 		default:
 			return answer{}, &gateway.Error{Code: gateway.CodeRateLimited, Op: "rest"}
 		}
-		if k.enter != nil {
-			if err := k.enter(k.ctx(), k.c.Request); err != nil {
-				return answer{}, err
-			}
-		}
 		return f(k)
 	}
 }
 
-// readSmall reads and binds a small body without a request id: what it does is not to be repeated.
+// readSmall reads and binds a small body without a request id: what it does is not to be repeated. Nobody
+// knows yet who sends it, so no place is held while it comes.
 func readSmall[T any](k *call, b *bind.Binder[T]) (out T, err error) {
 	if !isJSON(k.c.Request.Header) {
 		return out, &gateway.Error{Code: gateway.CodeMediaType, Op: "rest"}
@@ -148,12 +140,14 @@ func (h *Handler) postSession(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v, token, err := d.SignIn(k.ctx(), gateway.SignIn{ID: in.ID, Password: in.Password, From: k.c.Request.RemoteAddr})
-	if err != nil {
-		return answer{}, err
-	}
-	k.person = v.ID
-	return sessionAnswer(http.StatusCreated, v, token)
+	return h.among(h.people, func(k *call) (answer, error) {
+		v, token, err := d.SignIn(k.ctx(), gateway.SignIn{ID: in.ID, Password: in.Password, From: k.c.Request.RemoteAddr})
+		if err != nil {
+			return answer{}, err
+		}
+		k.person = v.ID
+		return sessionAnswer(http.StatusCreated, v, token)
+	})(k)
 }
 
 func (h *Handler) getSession(k *call) (answer, error) {
@@ -181,12 +175,14 @@ func (h *Handler) postPassword(k *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	v, token, err := d.ChangePassword(k.ctx(), k.token(), in.Password, in.Fresh, k.c.Request.RemoteAddr)
-	if err != nil {
-		return answer{}, err
-	}
-	k.person = v.ID
-	return sessionAnswer(http.StatusOK, v, token)
+	return h.among(h.people, func(k *call) (answer, error) {
+		v, token, err := d.ChangePassword(k.ctx(), k.token(), in.Password, in.Fresh, k.c.Request.RemoteAddr)
+		if err != nil {
+			return answer{}, err
+		}
+		k.person = v.ID
+		return sessionAnswer(http.StatusOK, v, token)
+	})(k)
 }
 
 // visitor is the person of the session a call is made in.
@@ -202,7 +198,7 @@ func (k *call) visitor() (gateway.Visitor, error) {
 
 // byPerson is a route for people: those whose roles allow the act. A refusal is noted.
 func (h *Handler) byPerson(act gateway.Act, f func(*call, gateway.Visitor) (answer, error)) step {
-	return h.placed(func(k *call) (answer, error) {
+	return h.among(h.people, func(k *call) (answer, error) {
 		v, err := k.visitor()
 		if err != nil {
 			return answer{}, err
