@@ -21,7 +21,8 @@
 //
 // What a process that was killed has left is done again from the working folder: the same rows give the
 // same requests (Message.ID is made from the file's bytes and the message's key), so nothing is lost
-// and nothing happens twice. One gateway works on a folder.
+// and nothing happens twice. A file its writer goes on writing after it was taken is read again before it
+// is let go: what was added is carried out too, what was there keeps its ids. One gateway works on a folder.
 //
 // Folders are looked at by polling: network shares tell nobody of changes.
 package files
@@ -460,10 +461,11 @@ func (f *Folder) expire() {
 // progress is what is known of a file's messages: an append-only file beside it.
 type progress struct {
 	file    *os.File
-	at      map[int]int64 // place of the newest note of each message
-	final   map[int]bool
-	checked bool // the file was read whole and can be used
-	written bool // its last result lies beside it
+	at      map[int]int64  // place of the newest note of each message
+	final   map[int]string // ids of the messages with a final answer
+	digest  string         // of the file when it was first read: what the ids of its messages are made from
+	checked bool           // the file was read whole and can be used
+	written bool           // its last result lies beside it
 	end     int64
 }
 
@@ -473,28 +475,25 @@ type note struct {
 	Checked bool           `json:"checked,omitempty"`
 	Written bool           `json:"written,omitempty"`
 	N       int            `json:"n"` // of the message, from 1; 0: about the file
+	ID      string         `json:"id,omitempty"`
 	Final   bool           `json:"final,omitempty"`
 	Lines   []tabular.Line `json:"lines,omitempty"`
 }
 
-// openProgress reads what was noted of a file of this digest. A line that was cut off by a crash is
-// overwritten.
+// openProgress reads what was noted of a file, and notes its digest when nothing was. A line that was cut
+// off by a crash is overwritten.
 func openProgress(name, digest string) (*progress, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	p := &progress{file: file, at: map[int]int64{}, final: map[int]bool{}}
+	p := &progress{file: file, at: map[int]int64{}, final: map[int]string{}}
 	d := json.NewDecoder(file)
-	for known := false; ; {
+	for {
 		var n note
-		if d.Decode(&n) != nil {
+		if d.Decode(&n) != nil || p.digest == "" && n.Digest == "" {
 			break
 		}
-		if !known && n.Digest != digest {
-			break
-		}
-		known = true
 		p.apply(n, p.end)
 		p.end = d.InputOffset()
 	}
@@ -508,9 +507,15 @@ func openProgress(name, digest string) (*progress, error) {
 }
 
 func (p *progress) apply(n note, at int64) {
+	if n.Digest != "" {
+		p.digest = n.Digest
+	}
 	p.checked = p.checked || n.Checked
 	if n.N > 0 {
-		p.at[n.N], p.final[n.N] = at, n.Final
+		p.at[n.N] = at
+		if delete(p.final, n.N); n.Final {
+			p.final[n.N] = n.ID
+		}
 		p.written = false
 	}
 	p.written = p.written || n.Written

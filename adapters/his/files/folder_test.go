@@ -192,6 +192,61 @@ func TestAnswersSurvive(t *testing.T) {
 	}
 }
 
+// Some writers keep the file open and go on writing after it was renamed: what they add is carried out
+// as well, and what was there already is not done again under another id.
+func TestWriterGoesOn(t *testing.T) {
+	clock := gatewaytest.NewClock(histest.At)
+	for _, at := range []string{"done 1", "done 2"} {
+		w := newWorld()
+		f := open(t, w.desk, func(o *Options) { o.Mapper, o.Clock = byFile{}, clock })
+		put(t, f, "a.csv", head+line("x")+"\n"+line("y")+"\n")
+		writer, err := os.OpenFile(f.at("a.csv"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.step = func(now string) error {
+			if now != at {
+				return nil
+			}
+			at = ""
+			_, err := writer.WriteString(line("z") + "\n")
+			return err
+		}
+		for range 3 {
+			look(t, f)
+			clock.Advance(time.Minute)
+		}
+		_ = writer.Close()
+		if r := cells(t, f.at("a.csv"+resultX)); len(r) != 3 || r[2]["outcome"] != "done" {
+			t.Errorf("%v", r)
+		}
+		for id, n := range w.done {
+			if n != 1 || len(w.done) != 3 {
+				t.Errorf("%s was done %d times, of %d", id, n, len(w.done))
+			}
+		}
+	}
+}
+
+// A layout that was changed between two passes makes other messages of the same rows: what is final of
+// the old ones says nothing of the new ones.
+func TestLayoutChanges(t *testing.T) {
+	dir, w := t.TempDir(), newWorld()
+	f := open(t, w.desk, func(o *Options) { o.Dir, o.Layout = dir, Layout{As: "call", Group: []string{"infno"}} })
+	put(t, f, "a.csv", head+line("R-1")+"\n"+line("R-2")+"\ntransact,2201,R-3\n")
+	f.step = func(at string) error {
+		if at == "published" {
+			return errKilled
+		}
+		return nil
+	}
+	_ = f.Look(context.Background())
+	look(t, open(t, w.desk, func(o *Options) { o.Dir = dir }))
+	if r := cells(t, filepath.Join(dir, "a.csv"+resultX)); len(r) != 3 || r[1]["request_id"] != "R-2" || w.done["R-2"] != 1 {
+		t.Errorf("%v %v", r, w.done)
+	}
+}
+
 // The same file again is the same requests: the desk answers from what it stored.
 func TestSameFileTwice(t *testing.T) {
 	w := newWorld()

@@ -39,7 +39,7 @@ func (f *Folder) work(ctx context.Context, j *job, blocked map[string]bool) erro
 	if st.Size() > f.o.MaxSize {
 		return f.refuse(j, in, whole(0, tabular.CodeLimits, "%d > %d bytes", st.Size(), f.o.MaxSize))
 	}
-	digest, charset, err := survey(in)
+	digest, charset, err := survey(io.NewSectionReader(in, 0, st.Size()))
 	if err != nil {
 		return f.refuse(j, in, err)
 	}
@@ -48,12 +48,12 @@ func (f *Folder) work(ctx context.Context, j *job, blocked map[string]bool) erro
 		return err
 	}
 	defer p.file.Close()
-	if p.written {
+	if p.written && p.digest == digest {
 		return f.finish(j, in, p)
 	}
 	w := &worker{f: f, j: j, p: p, blocked: blocked, lanes: map[string]bool{}}
 	read := func(do func(n int, g *group) (bool, error)) error {
-		return f.each(in, st.Size(), j.original, digest, charset, do)
+		return f.each(in, st.Size(), j.original, p.digest, charset, do)
 	}
 	if !p.checked {
 		if err := read(func(int, *group) (bool, error) { return ctx.Err() == nil, nil }); err != nil {
@@ -72,7 +72,7 @@ func (f *Folder) work(ctx context.Context, j *job, blocked map[string]bool) erro
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return f.settle(j, in, w)
+	return f.settle(j, in, st, w)
 }
 
 // each goes through the messages of a file in order, until do says false.
@@ -109,7 +109,7 @@ type worker struct {
 }
 
 func (w *worker) message(ctx context.Context, n int, g *group) (more bool, err error) {
-	if w.p.final[n] {
+	if id, final := w.p.final[n]; final && id == g.m.ID {
 		return true, nil
 	}
 	lane := g.lane != "" && (w.blocked[g.lane] || w.lanes[g.lane])
@@ -156,10 +156,10 @@ func (w *worker) message(ctx context.Context, n int, g *group) (more bool, err e
 		}
 	default:
 		w.news = true
-		return true, w.p.add(note{N: n, Final: true, Lines: r.Lines})
+		return true, w.p.add(note{N: n, ID: g.m.ID, Final: true, Lines: r.Lines})
 	}
 	w.news = true
-	return true, w.p.add(note{N: n, Lines: r.Lines})
+	return true, w.p.add(note{N: n, ID: g.m.ID, Lines: r.Lines})
 }
 
 // late notes since when something is so, and reports whether it has been so for Wait.
@@ -170,8 +170,8 @@ func (f *Folder) late(since *time.Time, now time.Time) bool {
 	return f.o.Wait < 0 || now.Sub(*since) >= f.o.Wait
 }
 
-// settle decides how a file goes on after a pass.
-func (f *Folder) settle(j *job, in *os.File, w *worker) error {
+// settle decides how a file goes on after a pass. was is how the file was when the pass began.
+func (f *Folder) settle(j *job, in *os.File, was os.FileInfo, w *worker) error {
 	j.lanes = w.lanes
 	if w.held {
 		f.tries++
@@ -188,6 +188,13 @@ func (f *Folder) settle(j *job, in *os.File, w *worker) error {
 			return nil
 		}
 		return f.publish(j, w.p)
+	}
+	switch is, err := in.Stat(); {
+	case err != nil:
+		return err
+	case is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()): // its writer is not done
+		f.postpone(j)
+		return nil
 	}
 	if err := f.publish(j, w.p); err != nil {
 		return err

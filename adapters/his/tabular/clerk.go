@@ -121,7 +121,6 @@ func (c *Clerk) Do(ctx context.Context, m *Message) (r Result) {
 		return r
 	}
 	ctx = gateway.WithMapping(ctx, mapped.Version)
-	ctx = gateway.WithMapping(ctx, mapped.Version)
 	for i, o := range mapped.Orders {
 		a := c.counter.Do(ctx, c.who, o)
 		l := c.line(m, a)
