@@ -101,7 +101,8 @@ func statements(text string) []string {
 }
 
 // migrate brings the tables up to date, each migration in a transaction of its own. A database
-// newer than the program is refused. Two processes may do it at once.
+// newer than the program is refused, and one with another migration under a number of ours. Two processes
+// may do it at once.
 func migrate(ctx context.Context, db *sql.DB, dl dialect) error {
 	list, err := migrations(migrationFiles, dl)
 	if err != nil {
@@ -153,16 +154,13 @@ func alone(ctx context.Context, db *sql.DB, dl dialect, fn func(*sql.Tx) error) 
 }
 
 func (m migration) apply(ctx context.Context, db *sql.DB, dl dialect) error {
-	const look = "SELECT version FROM schema_version WHERE version = $1"
-	var seen int64
-	err := db.QueryRowContext(ctx, look, m.version).Scan(&seen)
-	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+	const look = "SELECT name FROM schema_version WHERE version = $1"
+	if done, err := m.done(db.QueryRowContext(ctx, look, m.version)); done || err != nil {
 		return err
 	}
 	return alone(ctx, db, dl, func(tx *sql.Tx) error {
 		// Another process may have done it meanwhile.
-		err := tx.QueryRowContext(ctx, look, m.version).Scan(&seen)
-		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		if done, err := m.done(tx.QueryRowContext(ctx, look, m.version)); done || err != nil {
 			return err
 		}
 		for _, s := range m.statements {
@@ -170,7 +168,22 @@ func (m migration) apply(ctx context.Context, db *sql.DB, dl dialect) error {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO schema_version (version, name) VALUES ($1, $2)", m.version, m.name)
+		_, err := tx.ExecContext(ctx, "INSERT INTO schema_version (version, name) VALUES ($1, $2)", m.version, m.name)
 		return err
 	})
+}
+
+// done reports whether the database has the migration, from its row in schema_version. One of that number with
+// another name is an error: what this program expects of the tables is not there.
+func (m migration) done(row *sql.Row) (bool, error) {
+	var name string
+	switch err := row.Scan(&name); {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	case name != m.name:
+		return false, fmt.Errorf("the database has %s under that number: it was made by a program that was never released", name)
+	}
+	return true, nil
 }
