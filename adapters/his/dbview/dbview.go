@@ -187,6 +187,8 @@ type record struct {
 	key  string
 	mark string // or what the order column holds
 	row  *tabular.Row
+
+	twice bool // another row has this key
 }
 
 // Poll works on everything that is due, once. An error is one of the database.
@@ -273,7 +275,7 @@ func (s *Source) pass(ctx context.Context, now time.Time) error {
 	}
 	after := (*record)(nil)
 	for !w.stopped {
-		list, err := s.read(ctx, after, sweeping)
+		list, more, err := s.read(ctx, after, sweeping)
 		if err != nil {
 			return err
 		}
@@ -288,7 +290,7 @@ func (s *Source) pass(ctx context.Context, now time.Time) error {
 				break
 			}
 		}
-		if len(list) < s.o.Batch {
+		if !more {
 			break
 		}
 		after = &list[len(list)-1]
@@ -305,8 +307,8 @@ func (s *Source) pass(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// read gives the next rows that have no final result.
-func (s *Source) read(ctx context.Context, after *record, sweeping bool) ([]record, error) {
+// read gives the next rows that have no final result, and whether there are more behind them.
+func (s *Source) read(ctx context.Context, after *record, sweeping bool) (out []record, more bool, err error) {
 	v := s.o.View
 	var where []string
 	var args []any
@@ -339,9 +341,9 @@ func (s *Source) read(ctx context.Context, after *record, sweeping bool) ([]reco
 	default:
 		where = append(where, "(v."+ord+" > "+arg(s.given(after.mark))+" or v."+ord+" = "+arg(s.given(after.mark))+" and v."+v.Key+" > "+arg(after.key)+")")
 	}
-	query := s.d.limit("select v.* from "+v.From+" v where "+strings.Join(where, " and ")+" order by "+order, s.o.Batch)
-	var out []record
-	err := s.rows(ctx, query, args, s.o.Batch, func(row *tabular.Row, marks []string) error {
+	query := s.d.limit("select v.* from "+v.From+" v where "+strings.Join(where, " and ")+" order by "+order, s.o.Batch+1)
+	keys := map[string]int{}
+	err = s.rows(ctx, query, args, s.o.Batch+1, func(row *tabular.Row, marks []string) error {
 		rec := record{key: row.Cell(v.Key), row: row}
 		if rec.key == "" {
 			return &problem{v.From + ": 有一行的 " + v.Key + " 为空 / a row has no " + v.Key}
@@ -351,10 +353,17 @@ func (s *Source) read(ctx context.Context, after *record, sweeping bool) ([]reco
 				rec.mark = marks[i]
 			}
 		}
+		keys[rec.key]++
 		out = append(out, rec)
 		return nil
 	})
-	return out, err
+	if more = len(out) > s.o.Batch; more {
+		out = out[:s.o.Batch] // the one behind them is read to see whether it has the key of the last
+	}
+	for i := range out {
+		out[i].twice = keys[out[i].key] > 1
+	}
+	return out, more, err
 }
 
 // given is a mark as the driver wants it.
@@ -555,6 +564,9 @@ func (s *Source) whole(ctx context.Context, rec *record) (*tabular.Message, []ta
 		m.Type = rec.row.Cell(v.Type)
 	}
 	var faults []tabular.Fault
+	if rec.twice {
+		faults = append(faults, tabular.Fault{Row: 1, Column: v.Key, Code: tabular.CodeKeyTwice})
+	}
 	for _, d := range v.Details {
 		query := "select * from " + d.From + " where " + d.By + " = " + s.d.place(1)
 		if d.Order != "" {

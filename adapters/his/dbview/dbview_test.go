@@ -536,6 +536,36 @@ func TestWithdrawn(t *testing.T) {
 	})
 }
 
+// A view that has a message in more than one row, as a join makes of it, is answered once: which row
+// counts nobody can say. The other messages go on, at whatever place the pages end.
+func TestKeyTwice(t *testing.T) {
+	both(t, func(t *testing.T, driver string) {
+		for name, v := range map[string]View{"status": byStatus(), "mark": byMark()} {
+			for _, batch := range []int{2, 100} {
+				h := fresh(t, driver)
+				desk := &histest.Desk{}
+				for _, k := range []string{"R-1", "R-2", "R-3"} {
+					h.call(k, k, "")
+				}
+				h.do("insert into fees values ('R-1', 1, 1), ('R-2', 1, 1), ('R-2', 2, 2), ('R-2', 3, 3), ('R-3', 1, 1)",
+					"create view seen as select c.*, f.amount from calls c join fees f on f.k = c.k")
+				if v.From = "seen"; v.Status != nil {
+					v.Status.Table = "calls"
+				}
+				s := h.source(desk, v, func(o *Options) { o.Batch = batch })
+				for range 3 {
+					poll(t, s)
+				}
+				h.want("select k, final, outcome, err, place from results order by k", "R-1|1|done||",
+					"R-2|1|refused|message-unreadable|k row-key-twice 视图中有多行使用同一主键, 无法确定以哪一行为准", "R-3|1|done||")
+				if n := len(desk.Calls()); n != 2 {
+					t.Errorf("%s, %d at once: the desk was asked %d times", name, batch, n)
+				}
+			}
+		}
+	})
+}
+
 func TestOptions(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(v *View)

@@ -17,7 +17,7 @@ import (
 // are taken: letters, digits, _ $ #, and points between schema and table.
 type View struct {
 	From    string   `yaml:"from"`    // table or view with one row for each message
-	Key     string   `yaml:"key"`     // its column that names the message: unique, never given twice
+	Key     string   `yaml:"key"`     // its column that names the message: unique, never given twice: rows that share one are refused
 	Type    string   `yaml:"type"`    // column that holds the type of the event
 	As      string   `yaml:"as"`      // type of every message, where no column says it
 	Lane    []string `yaml:"lane"`    // messages with the same values wait for one another while an outcome is unknown

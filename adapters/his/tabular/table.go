@@ -292,6 +292,7 @@ const (
 	CodeSyntax    = "row-syntax"
 	CodeColumns   = "row-columns"
 	CodeNeighbour = "row-neighbour"
+	CodeKeyTwice  = "row-key-twice"
 )
 
 // FindingCodes lists them for docs/errors.md.
@@ -307,6 +308,7 @@ func FindingCodes() []check.Meaning {
 		{Code: CodeLimits, ZH: "行、单据或文件过大", EN: "a row, a message or the file is too large"},
 		{Code: CodeSyntax, ZH: "不能按文件格式解析", EN: "it can not be read in the file's format"},
 		{Code: CodeColumns, ZH: "缺少必要的列, 或列名有误", EN: "a column that is needed is not there, or a name is wrong"},
+		{Code: CodeKeyTwice, ZH: "视图中有多行使用同一主键, 无法确定以哪一行为准", EN: "several rows of the view have this key: which of them counts can not be known"},
 		{Code: CodeNeighbour, ZH: "相邻的行不可读, 无法确定它是否属于这份单据", EN: "a row beside it can not be read, and may belong to this message"},
 	}
 }
