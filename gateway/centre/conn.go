@@ -25,32 +25,68 @@ type conn struct {
 	layered bool // another party's protocol lies on top (TLS through a proxy): Read does not judge
 
 	mu      sync.Mutex
-	busy    uint64 // number of the message under way, 0 when idle
-	last    uint64 // number of the last message
-	written int64  // bytes since the message began
-	writing bool   // a Write is under way
+	busy    *turn // the message under way, nil when idle
+	last    *turn // the last message
+	written int64 // bytes since the message began
+	writing bool  // a Write is under way
 	dead    bool
 }
 
-// begin marks the start of a message and gives its number.
-func (c *conn) begin() uint64 {
+// turn is one message on a connection.
+type turn struct {
+	before *turn // the one before it; of the one goroutine that sends the message
+	over   chan struct{}
+	once   sync.Once
+	answer [32]byte // digest of what it was answered with, zero for none; valid when over is closed, as is
+	astray bool     // that this was the answer to another message
+}
+
+// begin marks the start of a message. Its turn has to be given to finish.
+func (c *conn) begin() *turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last++
+	c.last = &turn{before: c.last, over: make(chan struct{})}
 	c.busy, c.written = c.last, 0
 	return c.last
 }
 
-// end marks the end of message n; without effect when another has begun already.
-func (c *conn) end(n uint64) {
+// end marks the end of a message; without effect when another has begun already.
+func (c *conn) end(t *turn) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.busy == n {
-		c.busy = 0
+	if c.busy == t {
+		c.busy = nil
 	}
+}
+
+// finish lets the turn behind this one know what it was answered with. Only the first call counts.
+func (t *turn) finish(answer [32]byte, astray bool) {
+	if t == nil {
+		return
+	}
+	t.once.Do(func() {
+		t.answer, t.astray = answer, astray
+		close(t.over)
+	})
+}
+
+// goesAstray reports whether a message was answered with the very bytes that answered the one before it on the same
+// connection: such an answer is a doubled one, for what the centre writes for two messages differs. What comes on the
+// connection from then on is for whoever asked before.
+func (t *turn) goesAstray(answer [32]byte) bool {
+	if t == nil {
+		return false
+	}
+	astray := false
+	if t.before != nil {
+		<-t.before.over // its answer has been read whole, or this one could not have come
+		astray = t.before.astray || t.before.answer == answer
+	}
+	t.finish(answer, astray)
+	return astray
 }
 
 // kill closes the connection, makes sure that nothing more is written to it and reports whether
@@ -93,7 +129,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		return n, err
 	}
 	c.mu.Lock()
-	asked := c.layered || c.busy != 0 && (c.writing || c.written > 0)
+	asked := c.layered || c.busy != nil && (c.writing || c.written > 0)
 	c.dead = c.dead || !asked
 	c.mu.Unlock()
 	if !asked {

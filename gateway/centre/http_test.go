@@ -493,3 +493,42 @@ func TestLogLines(t *testing.T) {
 		}
 	}
 }
+
+// A refusal does not name the message it is about. One that comes twice on a connection is not taken for the answer
+// to the settlement that took the connection over: that one may stand.
+func TestDoubledRefusalOnATakenOverConnection(t *testing.T) {
+	refusal := func(id string) string {
+		s, _ := stampProfile{}.SealReply(nil, t0, "0", "", replyText(`"-1"`, "no such patient "+id, ""))
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(s.Body), s.Body)
+	}
+	for name, c := range map[string]struct {
+		second  string
+		outcome gateway.Outcome
+		cause   gateway.Cause
+	}{
+		"doubled": {refusal("1"), unknown, gateway.CauseNotInterface},
+		"another": {refusal("2"), refused, gateway.CauseBusiness},
+	} {
+		var conns atomic.Int32
+		cl := newClient(t, options(t, rawServer(t, func(nc net.Conn, _ *http.Request) {
+			conns.Add(1)
+			io.WriteString(nc, refusal("1"))
+			r, err := http.ReadRequest(bufio.NewReader(nc))
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, r.Body)
+			io.WriteString(nc, c.second)
+		}), clock()))
+		send := func(id ident.MsgID) gateway.Reply {
+			m := coreMessage(id, catalog.LimitSettle)
+			m.Named = true
+			return attemptOf(t, cl, m)
+		}
+		want(t, send("M1"), refused, gateway.CauseBusiness)
+		r := send("M2")
+		if want(t, r, c.outcome, c.cause); conns.Load() != 1 {
+			t.Errorf("%s: %d connections", name, conns.Load())
+		}
+	}
+}

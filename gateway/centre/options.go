@@ -65,7 +65,8 @@ type Options struct {
 	// Fresh lists the classes whose messages get a connection of their own, so that a late or
 	// doubled answer to another message can never be taken for theirs. Default: settle. An empty
 	// list that is not nil lets every class share. A message whose answer names it
-	// (gateway.Message.Named) may take over one that was in use within the last second.
+	// (gateway.Message.Named) may take over one that was in use within the last second: a good answer to
+	// another message names that one, and a refusal, which names none, is not taken twice.
 	Fresh []catalog.Limit
 
 	TLS   *tls.Config                                                       // optional; cloned, HTTP/1.1 only, TLS 1.2 or later

@@ -46,7 +46,7 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 	defer stop()
 
 	var nc *conn // the connection the message goes out on
-	var number uint64
+	var now *turn
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		connected = true
@@ -57,9 +57,14 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 			nc, _ = got.NetConn().(*conn)
 		}
 		if nc != nil {
-			number = nc.begin()
+			now = nc.begin()
 		}
 	}})
+	defer func() {
+		if now.finish([32]byte{}, false); now != nil {
+			now.before = nil
+		}
+	}()
 	if c.o.Tokens != nil {
 		if err := c.o.Tokens.Ready(ctx); err != nil {
 			return notSent(err), 0
@@ -98,7 +103,11 @@ func (c *Client) exchange(caller context.Context, s gateway.Sealed, data []byte,
 		nc.kill()
 		return foreign(fmt.Sprintf("status %d, more than %d bytes", resp.StatusCode, c.o.MaxReply)), len(body)
 	}
-	nc.end(number)
+	if s.Message.Named && now.goesAstray(c.o.SM3(body)) {
+		nc.kill()
+		return foreign("the answer to the message before, once more"), len(body)
+	}
+	nc.end(now)
 	read := c.o.Clock.Now()
 	x, beside, _ := c.service(s.Message.Infno) // Seal has seen that it is one
 	switch {
