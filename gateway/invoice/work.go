@@ -345,7 +345,7 @@ func (f *Office) settle(ctx context.Context, subject string) error {
 			return f.later(ctx, s, err)
 		}
 		if c.Moving && !c.Gone {
-			return f.later(ctx, s, nil)
+			return f.laterIn(ctx, s, f.patience(c.Since, now), nil)
 		}
 		if c.Moving { // nobody may ever go on with the rest: the bill of what is undone does not wait for it
 			c.Revision = ""
@@ -372,11 +372,11 @@ func (f *Office) settle(ctx context.Context, subject string) error {
 			if live.State.Rests() && !live.RedWanted && live.Revision == c.Revision && !c.Moving {
 				return f.atRest(ctx, s)
 			}
-			return f.later(ctx, s, nil)
+			return f.laterIn(ctx, s, f.patience(live.UpdatedAt, now), nil) // the bill itself is worked on in its lane
 		}
 	}
 	if c.Moving {
-		return f.later(ctx, s, nil)
+		return f.laterIn(ctx, s, f.patience(c.Since, now), nil)
 	}
 	if c.Revision == "" {
 		return f.atRest(ctx, s)
@@ -445,10 +445,28 @@ func (f *Office) draft(ctx context.Context, s book.Subject, c bill.Charged, a as
 
 // later has the subject looked at again. It hands err on.
 func (f *Office) later(ctx context.Context, s book.Subject, err error) error {
-	s.Due = f.o.Clock.Now().Add(f.o.Retry)
+	pause := f.o.Retry
 	if err != nil {
-		s.Due = f.o.Clock.Now().Add(f.o.Most) // a draft that can not be made: a person has to correct something
+		pause = f.o.Most // a draft that can not be made: a person has to correct something
 	}
+	return f.laterIn(ctx, s, pause, err)
+}
+
+// longestPatience bounds patience.
+const longestPatience = 5 * time.Minute
+
+// patience is how long to wait for something that moves: a quarter of the time in which nothing happened to
+// it. What waits for a person may wait for days, all bills of a platform that is away wait together, and every
+// look is a write; what goes through the desk is looked at by the desk.
+func (f *Office) patience(since, now time.Time) time.Duration {
+	if since.IsZero() {
+		return f.o.Retry
+	}
+	return min(max(now.Sub(since)/4, f.o.Retry), max(longestPatience, f.o.Retry))
+}
+
+func (f *Office) laterIn(ctx context.Context, s book.Subject, pause time.Duration, err error) error {
+	s.Due = f.o.Clock.Now().Add(pause)
 	if _, werr := f.o.Book.Write(ctx, book.Entry{Subject: &s}); werr != nil && !errors.Is(werr, gateway.ErrStale) {
 		return failure("einvoice", s.ID, errors.Join(err, werr))
 	}
@@ -620,6 +638,9 @@ func (f *Office) lane(ctx context.Context, lane []book.Brief) (done int, err err
 		if b, err = f.o.Book.Bill(ctx, x.ID); err == nil { // as it is now that nobody else works on it
 			err = f.work(ctx, &b)
 		}
+		if err == nil && b.Due.IsZero() && !b.State.Live() {
+			err = f.settle(ctx, b.Subject) // what stands in its place is not kept waiting
+		}
 		release()
 		if err != nil {
 			return done, err
@@ -646,8 +667,11 @@ func (f *Office) look(ctx context.Context, id string) error {
 	now := f.o.Clock.Now()
 	if s.Hold != "" && !now.Before(s.HeldAt.Add(f.o.HoldFor)) {
 		c, err := f.o.Source.Charged(ctx, id)
-		if err != nil || c.Moving {
+		if err != nil {
 			return f.later(ctx, s, err)
+		}
+		if c.Moving {
+			return f.laterIn(ctx, s, f.patience(c.Since, now), nil)
 		}
 		s.Hold, s.HeldAt, s.Due = "", time.Time{}, now
 		if _, err := f.o.Book.Write(ctx, book.Entry{Subject: &s}); err != nil {

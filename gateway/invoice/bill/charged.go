@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/invoice/identity"
@@ -25,10 +26,11 @@ import (
 type Charged struct {
 	Subject     string
 	Institution ident.Institution
-	System      string // the HIS system it belongs to
-	Revision    string // names the settlement in force; "" when none is
-	Moving      bool   // something is under way: nothing can be said yet
-	Gone        bool   // Moving, and sure: what stood before is undone, whatever comes of the rest
+	System      string    // the HIS system it belongs to
+	Revision    string    // names the settlement in force; "" when none is
+	Moving      bool      // something is under way: nothing can be said yet
+	Since       time.Time // when anything of it happened last; zero when that is not known
+	Gone        bool      // Moving, and sure: what stood before is undone, whatever comes of the rest
 	Kind        gateway.InvoiceKind
 	Total       money.Fen
 	Money       gateway.InvoiceMoney
@@ -81,6 +83,11 @@ func (s Settlements) Charged(ctx context.Context, id string) (Charged, error) {
 	}
 	c := Charged{Subject: id, Institution: b.Institution, System: b.System, Kind: gateway.KindOutpatient, Patient: id}
 	c.person(recs)
+	for _, r := range recs {
+		if r.UpdatedAt.After(c.Since) {
+			c.Since = r.UpdatedAt
+		}
+	}
 	if strings.HasPrefix(id, "S") {
 		return c, s.stay(ctx, &c, b, recs)
 	}
