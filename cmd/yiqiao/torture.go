@@ -80,7 +80,7 @@ func (o tortureRun) run(ctx context.Context, s *streams) error {
 		return err
 	}
 	// Worlds are short-lived garbage; collecting it less often is worth a third of the time.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	r := tortureReport{From: o.from, Mutation: o.mutation, Failed: []tortureSeed{}}
 	began := systemClock{}.Now()
 	shown := began

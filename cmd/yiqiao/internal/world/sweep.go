@@ -24,7 +24,7 @@ func Sweep(ctx context.Context, kit *Kit, from, n uint64, o Options, each func(R
 	}()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for range runtime.GOMAXPROCS(0) {
+	for range workers() {
 		wg.Go(func() {
 			for seed := range next {
 				one := o
@@ -43,3 +43,7 @@ func Sweep(ctx context.Context, kit *Kit, from, n uint64, o Options, each func(R
 	wg.Wait()
 	return context.Cause(ctx)
 }
+
+// workers is how many worlds happen at once: one more than there are processors, since a world hands over
+// from one of its tasks to the next all the time and leaves its processor idle for that moment.
+func workers() int { return runtime.GOMAXPROCS(0) + 1 }
