@@ -127,7 +127,7 @@ func reviewListCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer b.close()
-			waiting, err := b.Waiting(cmd.Context())
+			waiting, err := b.Waiting(cmd.Context(), "")
 			if err != nil {
 				return plain(err)
 			}

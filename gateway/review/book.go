@@ -149,9 +149,9 @@ type Waiting struct {
 // mostWaiting bounds what Waiting lists.
 const mostWaiting = 1000
 
-// Waiting lists the parked records, oldest first, without their bodies.
-func (b *Book) Waiting(ctx context.Context) ([]Waiting, error) {
-	recs, err := b.o.Journal.List(ctx, gateway.Query{States: []gateway.State{gateway.StateParked}, Brief: true, Limit: mostWaiting})
+// Waiting lists the parked records of an institution, of all for "", oldest first, without their bodies.
+func (b *Book) Waiting(ctx context.Context, of ident.Institution) ([]Waiting, error) {
+	recs, err := b.o.Journal.List(ctx, gateway.Query{Institution: of, States: []gateway.State{gateway.StateParked}, Brief: true, Limit: mostWaiting})
 	if err != nil {
 		return nil, &gateway.Error{Code: gateway.CodeStorage, Op: op, Err: err}
 	}

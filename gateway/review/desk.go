@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 
@@ -23,29 +24,28 @@ func scoped(c gateway.Caller, i ident.Institution) bool {
 // ReviewList implements gateway.Reviews.
 func (d Desk) ReviewList(ctx context.Context, c gateway.Caller, by gateway.Person, all bool) (gateway.ReviewList, error) {
 	out := gateway.ReviewList{Waiting: []gateway.ReviewWaiting{}, Proposals: []gateway.Review{}}
-	shows := func(i ident.Institution) (bool, error) {
-		if !scoped(c, i) {
-			return false, nil
+	shown := map[ident.Institution]bool{}
+	for _, i := range c.Institutions {
+		if shown[i] || !scoped(c, i) {
+			continue
 		}
-		err := d.Book.sees(ctx, by, i)
-		if isCode(err, gateway.CodeNotFound) {
-			return false, nil
-		}
-		return err == nil, err
-	}
-	waiting, err := d.Book.Waiting(ctx)
-	if err != nil {
-		return out, err
-	}
-	for _, w := range waiting {
-		r := w.Record
-		if ok, err := shows(r.Institution); err != nil {
+		if err := d.Book.sees(ctx, by, i); isCode(err, gateway.CodeNotFound) {
+			continue
+		} else if err != nil {
 			return out, err
-		} else if ok {
+		}
+		shown[i] = true
+		waiting, err := d.Book.Waiting(ctx, i)
+		if err != nil {
+			return out, err
+		}
+		for _, w := range waiting {
+			r := w.Record
 			out.Waiting = append(out.Waiting, gateway.ReviewWaiting{ID: r.ID, At: r.CreatedAt.In(gateway.China), Institution: r.Institution, Infno: r.Infno,
 				Cause: r.Cause, System: r.Request.System, RequestID: r.Request.ID, Bill: r.Bill, Choices: append([]gateway.HandChoice{}, w.Choices...), Open: w.Open})
 		}
 	}
+	slices.SortStableFunc(out.Waiting, func(a, b gateway.ReviewWaiting) int { return a.At.Compare(b.At) })
 	var states []State
 	if !all {
 		states = []State{Suggested, Proposed, Approved, Expired}
@@ -55,9 +55,7 @@ func (d Desk) ReviewList(ctx context.Context, c gateway.Caller, by gateway.Perso
 		return out, err
 	}
 	for _, p := range list {
-		if ok, err := shows(p.Subject.Institution); err != nil {
-			return out, err
-		} else if ok {
+		if shown[p.Subject.Institution] {
 			out.Proposals = append(out.Proposals, p)
 		}
 	}
@@ -92,8 +90,14 @@ func (d Desk) ProposeReview(ctx context.Context, c gateway.Caller, by gateway.Pe
 		if r.Record == "" && p.Subject.Kind == KindRecord {
 			r.Record = ident.MsgID(p.Subject.ID)
 		}
-	} else if rec, err := d.Book.o.Journal.Record(ctx, r.Record); err != nil || !scoped(c, rec.Institution) {
-		return none, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Path: "/record"}
+	} else {
+		rec, err := d.Book.o.Journal.Record(ctx, r.Record)
+		switch {
+		case err != nil && !errors.Is(err, gateway.ErrNotFound) && !errors.Is(err, gateway.ErrExpired):
+			return none, &gateway.Error{Code: gateway.CodeStorage, Op: op, Err: err}
+		case !scoped(c, rec.Institution): // or not there
+			return none, &gateway.Error{Code: gateway.CodeNotFound, Op: op, Path: "/record"}
+		}
 	}
 	p, err := d.Book.Propose(ctx, by, Draft{Record: r.Record, From: r.From, Decision: r.Decision, Why: r.Why})
 	if isCode(err, gateway.CodeReviewTaken) {

@@ -175,9 +175,14 @@ func (b *bench) book(j gateway.Journal) *Book {
 // parked makes a record nobody but people can end.
 func (b *bench) parked() ident.MsgID {
 	b.t.Helper()
-	id, err := b.j.NextMsgID(bg, hospital, b.clock.Now())
+	return b.parkedAt(hospital)
+}
+
+func (b *bench) parkedAt(i ident.Institution) ident.MsgID {
+	b.t.Helper()
+	id, err := b.j.NextMsgID(bg, i, b.clock.Now())
 	b.must(err)
-	_, err = b.j.Write(bg, gateway.Entry{Record: &gateway.Record{ID: id, Institution: hospital, Infno: "2207", State: gateway.StateSent, CreatedAt: b.clock.Now()}})
+	_, err = b.j.Write(bg, gateway.Entry{Record: &gateway.Record{ID: id, Institution: i, Infno: "2207", State: gateway.StateSent, CreatedAt: b.clock.Now()}})
 	b.must(err)
 	for i, k := range []gateway.EventKind{gateway.EventUnknown, gateway.EventParked} {
 		_, err = b.j.Write(bg, gateway.Entry{Append: &gateway.Append{ID: id, Version: i + 1, Event: gateway.Event{Kind: k, At: b.clock.Now()}}})
@@ -454,7 +459,7 @@ func TestWaitingListsWhatPeopleMustEnd(t *testing.T) {
 		k, one, two := b.book(j), b.parked(), b.parked()
 		p, err := k.Propose(bg, li, draft(two, gateway.HandAbsent))
 		b.must(err)
-		list, err := k.Waiting(bg)
+		list, err := k.Waiting(bg, "")
 		b.must(err)
 		if len(list) != 2 || list[0].Record.ID != one || list[0].Open != 0 || list[1].Open != p.No || len(list[0].Choices) != 3 {
 			t.Errorf("%+v", list)
