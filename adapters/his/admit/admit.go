@@ -261,6 +261,9 @@ func (p Pass) Enter(ctx context.Context, r *http.Request) error {
 		if !errors.As(err, &e) {
 			e = &gateway.Error{Code: gateway.CodeInternal, Op: op, Err: err}
 		}
+		if b := p.g.rates[p.Caller.System]; b != nil && e.Code == gateway.CodeReplayed {
+			b.giveBack() // whoever overheard a call does not use the system's rate up with it
+		}
 		return p.g.refuse(e, p.Caller.System, "nonce")
 	}
 	r.Body = &signedBody{from: r.Body, hash: p.g.o.Hash(), want: p.signed.digest, refuse: func() error {

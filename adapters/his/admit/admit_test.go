@@ -242,6 +242,22 @@ func TestSignedCalls(t *testing.T) {
 	}
 }
 
+// Who overheard a call and makes it again and again does not use up the rate of the system.
+func TestAReplayIsNotTheSystemsCall(t *testing.T) {
+	list := clients()
+	list[1].Rate, list[1].Burst = 0.1, 2
+	g, _, _ := guard(t, list)
+	for i, c := range []struct {
+		nonce string
+		code  gateway.Code
+	}{{"nonce-0123456789ab", ""}, {"nonce-0123456789ab", gateway.CodeReplayed}, {"nonce-0123456789ab", gateway.CodeReplayed},
+		{"nonce-0123456789ab", gateway.CodeReplayed}, {"another-0123456789", ""}, {"another-than-these", gateway.CodeRateLimited}} {
+		if _, _, code := pass(g, signedRequest("POST", target1, "{}", c.nonce), ""); code != c.code {
+			t.Errorf("%d: %q, want %q", i, code, c.code)
+		}
+	}
+}
+
 // The same everywhere it is read, and the same as OpenSSL gives (printf TEXT | openssl dgst -sm3 -hmac KEY).
 func TestTextIsKept(t *testing.T) {
 	r := request("POST", target1, "")

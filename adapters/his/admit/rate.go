@@ -32,6 +32,13 @@ func (b *bucket) take(now time.Time) (wait time.Duration, ok bool) {
 	return time.Duration((1 - b.have) / b.rate * float64(time.Second)), false
 }
 
+// giveBack undoes a take.
+func (b *bucket) giveBack() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.have = min(b.burst, b.have+1)
+}
+
 // buckets makes one for each system that has a limit; of several clients of one system the last
 // that names one counts.
 func buckets(clients []Client) map[string]*bucket {
