@@ -37,7 +37,8 @@ type PersonClaim struct {
 // Prover finds out who a person is.
 type Prover interface {
 	// Who gives the person. Where there are no accounts the claim is taken for the person, as the command
-	// line does; where there are, a session or a password proves it: CodeSessionNeeded, CodeLoginRefused.
+	// line does; where there are, a session or a password proves it: CodeSessionNeeded, CodeLoginRefused. A
+	// session that is named always has to be one, and gives the person.
 	Who(ctx context.Context, claim PersonClaim) (Person, error)
 }
 

@@ -25,15 +25,15 @@ func (p prover) Who(ctx context.Context, c gateway.PersonClaim) (gateway.Person,
 		return gateway.Person{}, err
 	}
 	switch {
-	case !matter:
-		return gateway.Person{ID: c.ID, Name: c.Name}, nil
-	case c.Session != "":
+	case c.Session != "": // also where a name would do: who is signed in has one name
 		v, err := p.r.WhoIs(ctx, c.Session)
 		if err == nil && c.ID != "" && !strings.EqualFold(c.ID, v.ID) {
 			err = &gateway.Error{Code: gateway.CodeRequestInvalid, Op: "people", Path: "/by/id", Rule: "会话属于另一人 / the session is another person's",
 				Findings: []check.Finding{{Code: "field-conflict", Path: "/by/id", Severity: check.Error, ZH: "会话属于另一人", EN: "The session is another person's."}}}
 		}
 		return v.Person, err
+	case !matter:
+		return gateway.Person{ID: c.ID, Name: c.Name}, nil
 	case c.Password == "" || c.ID == "":
 		return gateway.Person{}, &gateway.Error{Code: gateway.CodeSessionNeeded, Op: "people"}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,6 +125,31 @@ func TestReviewsOverRESTNeedAccounts(t *testing.T) {
 	for _, claim := range []gateway.PersonClaim{{ID: "li"}, {}, {ID: "li", Password: "guess", From: "127.0.0.1"}, {Session: "guess"}, {ID: "li", Session: "guess"}} {
 		if who, err := (prover{g, r}).Who(context.Background(), claim); err == nil || who.ID != "" {
 			t.Errorf("%+v is taken for %+v", claim, who)
+		}
+	}
+}
+
+// Where a name is enough, who is signed in still has but one: it can not be its own second person.
+func TestASessionHasOneName(t *testing.T) {
+	a := newAccounts(t, simcentre.Region{}, "")
+	g, err := loadGateway(a.dir)
+	a.must(err)
+	r, err := g.register(a.gw.journal, a.gw.parts.provider, a.clock)
+	a.must(err)
+	a.enter(r, "boss", []string{"administrator"})
+	token := a.enter(r, "li", []string{"finance"})
+	g.People.ByAccount = "never"
+	p := prover{g, r}
+	for _, c := range []struct {
+		claim gateway.PersonClaim
+		who   string
+		code  gateway.Code
+	}{{gateway.PersonClaim{ID: "wang"}, "wang", ""}, {gateway.PersonClaim{Session: token}, "li", ""}, {gateway.PersonClaim{ID: "LI", Session: token}, "li", ""},
+		{gateway.PersonClaim{ID: "wang", Session: token}, "", gateway.CodeRequestInvalid}, {gateway.PersonClaim{ID: "li", Session: "guess"}, "", gateway.CodeSessionNeeded}} {
+		who, err := p.Who(t.Context(), c.claim)
+		var e *gateway.Error
+		if errors.As(err, &e); err == nil && (who.ID != c.who || c.code != "") || err != nil && (e == nil || e.Code != c.code) {
+			t.Errorf("%+v: %+v %v", c.claim, who, err)
 		}
 	}
 }
