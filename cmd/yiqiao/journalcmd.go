@@ -271,12 +271,16 @@ func journalShowCommand(s *streams) *cobra.Command {
   yiqiao journal show BH44010000001202611230915300002 --config mysite --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			j, err := openJournal(cmd.Context(), path)
+			g, err := loadGateway(path)
+			if err != nil {
+				return err
+			}
+			j, err := g.openPresent(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer j.close()
-			cat, err := catalog.Default()
+			cat, _, err := g.tables() // an edition may name further personal members
 			if err != nil {
 				return err
 			}

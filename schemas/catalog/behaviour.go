@@ -59,7 +59,7 @@ type behaviour struct {
 }
 
 // behave fills our own columns: first by kind, then by groups in order, then by number.
-func (c *Catalog) behave(b []byte) error {
+func (c *Catalog) behave(b []byte, more Members) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	var r behaviour
@@ -100,11 +100,12 @@ func (c *Catalog) behave(b []byte) error {
 		}
 	}
 	c.persons, c.visits = r.Persons, r.Visits
-	return c.classify(map[class][]string{credential: r.Credential, personal: r.Personal, freeForm: r.FreeForm})
+	return c.classify(map[class][]string{credential: r.Credential, personal: r.Personal, freeForm: r.FreeForm}, more)
 }
 
-// classify keeps what each member name holds, also under the spellings the tables use.
-func (c *Catalog) classify(names map[class][]string) error {
+// classify keeps what each member name holds, also under the spellings the tables use. Every name of a field holds
+// the same: a name that is a credential makes its field and the other spellings one.
+func (c *Catalog) classify(names map[class][]string, more Members) error {
 	c.classes, c.spelled = map[string]class{}, map[string]class{}
 	for k, list := range names {
 		for _, n := range list {
@@ -115,6 +116,16 @@ func (c *Catalog) classify(names map[class][]string) error {
 			c.classes[f] = k
 		}
 	}
+	for k, list := range map[class][]string{credential: more.Credential, personal: more.Personal} {
+		for _, n := range list {
+			f := fold(n)
+			if f == "" {
+				return fmt.Errorf("member %q has no name", n)
+			}
+			c.classes[f] = stricter(c.classes[f], k)
+		}
+	}
+	c.alike()
 	for _, t := range c.all {
 		for _, side := range [][]Node{t.Input, t.Output} {
 			for _, n := range side {
@@ -126,6 +137,50 @@ func (c *Catalog) classify(names map[class][]string) error {
 		}
 	}
 	return nil
+}
+
+// alike gives a field and its aliases the strictest class any of them has, until nothing changes: an alias may be
+// another field's name.
+func (c *Catalog) alike() {
+	for changed := true; changed; {
+		changed = false
+		for _, t := range c.all {
+			for _, n := range slices.Concat(t.Input, t.Output) {
+				for i := range n.Fields {
+					changed = c.alikeIn(&n.Fields[i]) || changed
+				}
+			}
+		}
+	}
+}
+
+func (c *Catalog) alikeIn(f *Field) (changed bool) {
+	if len(f.Aliases) == 0 {
+		return false
+	}
+	k := c.classes[fold(f.Code)]
+	for _, a := range f.Aliases {
+		k = stricter(k, c.classes[fold(a)])
+	}
+	if k != credential && k != personal {
+		return false
+	}
+	for _, name := range append([]string{f.Code}, f.Aliases...) {
+		if name = fold(name); c.classes[name] != k {
+			c.classes[name], changed = k, true
+		}
+	}
+	return changed
+}
+
+// stricter is the one of two classes that shows less.
+func stricter(a, b class) class {
+	for _, k := range []class{credential, personal, freeForm} {
+		if a == k || b == k {
+			return k
+		}
+	}
+	return plain
 }
 
 func (g *group) covers(t *Transaction) bool {

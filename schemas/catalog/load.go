@@ -24,18 +24,29 @@ func Default() (*Catalog, error) {
 	return Load(spec.FS, b)
 }
 
-// With reads other tables of the same form, an edition for a region say, with our own columns.
-func With(tables fs.FS) (*Catalog, error) {
+// Members are member names beyond those of behaviour.json, as an edition adds them. They make what a member holds
+// stricter, never looser: a published credential stays one.
+type Members struct {
+	Credential []string
+	Personal   []string
+}
+
+// With reads other tables of the same form, an edition for a region say, with our own columns and further members.
+func With(tables fs.FS, more Members) (*Catalog, error) {
 	b, err := behaviourFS.ReadFile("behaviour.json")
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	return Load(tables, b)
+	return loadMore(tables, b, more)
 }
 
 // Load reads transactions/*.json of tables, and the columns of behaviour (see README.md). Unknown
 // keys and references to what does not exist are errors.
 func Load(tables fs.FS, behaviour []byte) (*Catalog, error) {
+	return loadMore(tables, behaviour, Members{})
+}
+
+func loadMore(tables fs.FS, behaviour []byte, more Members) (*Catalog, error) {
 	files, err := fs.Glob(tables, "transactions/*.json")
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
@@ -57,7 +68,7 @@ func Load(tables fs.FS, behaviour []byte) (*Catalog, error) {
 		c.all = append(c.all, t)
 	}
 	slices.SortFunc(c.all, func(a, b *Transaction) int { return strings.Compare(string(a.Infno), string(b.Infno)) })
-	if err := c.behave(behaviour); err != nil {
+	if err := c.behave(behaviour, more); err != nil {
 		return nil, fmt.Errorf("catalog: behaviour: %w", err)
 	}
 	for _, t := range c.all {

@@ -95,7 +95,12 @@ func Union(list []*Overlay) (*catalog.Catalog, *codes.Tables, error) {
 	var all *tables
 	for _, r := range regions {
 		err := walk(list, func(o *Overlay) bool { return o.For(r) }, func(_ *Overlay, t *tables) error {
+			c, _, err := t.read() // what is not of the tables' form can not be united
+			if err != nil {
+				return err
+			}
 			all = t.onto(all)
+			all.more = hidden(all.more, c)
 			return nil
 		})
 		if err != nil {
@@ -105,11 +110,46 @@ func Union(list []*Overlay) (*catalog.Catalog, *codes.Tables, error) {
 	return all.read()
 }
 
+// hidden adds what an edition's own tables make a credential or personal, under every spelling: it is that in the union,
+// where some of the spellings are missing.
+func hidden(more catalog.Members, c *catalog.Catalog) catalog.Members {
+	for _, t := range c.All() {
+		if len(t.Overlays) == 0 {
+			continue
+		}
+		for _, n := range slices.Concat(t.Input, t.Output) {
+			for _, f := range n.Fields {
+				for _, name := range f.Aliases {
+					switch {
+					case c.Credential(name):
+						more.Credential = union(more.Credential, name, f.Code)
+					case c.Personal(name):
+						more.Personal = union(more.Personal, name, f.Code)
+					}
+				}
+			}
+		}
+	}
+	return more
+}
+
+// union adds what is not in a list.
+func union(list []string, more ...string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // onto unites tables with those of other editions; nil: there are none yet.
 func (t *tables) onto(all *tables) *tables {
 	if all == nil {
 		all = &tables{tx: map[ident.Infno]obj{}, dicts: plain(t.dicts).(obj)}
 	}
+	all.more.Credential = union(all.more.Credential, t.more.Credential...)
+	all.more.Personal = union(all.more.Personal, t.more.Personal...)
 	for name, v := range t.dicts {
 		d, there := all.dicts[name].(obj)
 		if !there {
@@ -178,7 +218,30 @@ func united(a, b any, key string) []any {
 			out = append(out, m)
 		}
 	}
+	if key == "code" {
+		ownNames(out)
+	}
 	return out
+}
+
+// ownNames leaves out aliases that are another field's name: one that was renamed has both in the union.
+func ownNames(fields []any) {
+	taken := map[any]bool{}
+	for _, f := range fields {
+		taken[f.(obj)["code"]] = true
+	}
+	for _, f := range fields {
+		m := f.(obj)
+		aliases, _ := m["aliases"].([]any)
+		if aliases = slices.DeleteFunc(slices.Clone(aliases), func(a any) bool { return taken[a] }); len(aliases) > 0 {
+			m["aliases"] = aliases
+		} else {
+			delete(m, "aliases")
+		}
+		for _, a := range aliases {
+			taken[a] = true
+		}
+	}
 }
 
 // lengthOf is the digits in front of a length, no length is the longest.

@@ -21,6 +21,7 @@ type obj = map[string]any
 type tables struct {
 	tx    map[ident.Infno]obj
 	dicts obj
+	more  catalog.Members
 }
 
 func published() (*tables, error) {
@@ -60,7 +61,7 @@ func (t *tables) read() (*catalog.Catalog, *codes.Tables, error) {
 		}
 		files["transactions/"+string(n)+".json"] = &fstest.MapFile{Data: b}
 	}
-	c, err := catalog.With(files)
+	c, err := catalog.With(files, t.more)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,6 +76,8 @@ func (t *tables) read() (*catalog.Catalog, *codes.Tables, error) {
 // lay applies one overlay. Every fault is told.
 func (t *tables) lay(o *Overlay) error {
 	var faults []error
+	t.more.Credential = append(t.more.Credential, o.Credential...)
+	t.more.Personal = append(t.more.Personal, o.Personal...)
 	for _, n := range slices.Sorted(maps.Keys(o.Transactions)) {
 		for _, err := range t.change(o, n, o.Transactions[n]) {
 			faults = append(faults, fmt.Errorf("overlay %s: %s: %w", o.Name, n, err))

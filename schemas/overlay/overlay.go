@@ -9,6 +9,8 @@
 //	regions: [sichuan]              # none: every region
 //	sources: [notice of the bureau, number and day]
 //	business_day: {"2204": feedetail.fee_ocur_time}   # the member whose day decides; else the day of sending
+//	credential: [face_token]        # further members that carry a patient's credential: never stored
+//	personal: [psn_alias]           # further members that identify a person: masked. A published one stays what it is
 //	transactions:
 //	  "2204":
 //	    input:
@@ -50,6 +52,8 @@ type Overlay struct {
 	Regions      []string               `yaml:"regions"`
 	Sources      []string               `yaml:"sources"`
 	BusinessDay  map[ident.Infno]string `yaml:"business_day"`
+	Credential   []string               `yaml:"credential"`
+	Personal     []string               `yaml:"personal"`
 	Transactions map[ident.Infno]Change `yaml:"transactions"`
 	Dictionaries map[string]DictChange  `yaml:"dictionaries"`
 }
