@@ -167,7 +167,9 @@ func (s *sched) yield(t *task) {
 // looked at the turn is held back: whoever is woken must not run beside the rest of them.
 func (s *sched) wake(t *task) {
 	if s.holding {
-		s.held = append(s.held, t)
+		if !slices.Contains(s.held, t) {
+			s.held = append(s.held, t)
+		}
 		return
 	}
 	if t.proc != nil && t.proc.frozen {
@@ -198,6 +200,8 @@ func (s *sched) run(until func() bool) {
 }
 
 // settle waits until nobody runs and then looks at what they asked for, in the order of the tasks.
+// Those it is to wake have their turns one after the other, and one that several have asked to wake
+// has one turn: it may wait for something else already when the second of them is looked at.
 func (s *sched) settle() {
 	for {
 		s.mu.Lock()
@@ -213,7 +217,7 @@ func (s *sched) settle() {
 		list := s.arrivals
 		s.arrivals = nil
 		s.mu.Unlock()
-		if len(list) == 0 {
+		if len(list) == 0 && len(s.held) == 0 {
 			return
 		}
 		slices.SortStableFunc(list, func(a, b arrival) int { return cmp.Compare(a.t.id, b.t.id) })
@@ -222,10 +226,11 @@ func (s *sched) settle() {
 			s.arrived(a)
 		}
 		s.holding = false
-		for _, t := range s.held {
+		if len(s.held) > 0 {
+			t := s.held[0]
+			s.held = s.held[1:]
 			s.wake(t)
 		}
-		s.held = s.held[:0]
 	}
 }
 
