@@ -22,6 +22,23 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
+// Stopwatch is what a Clock offers whose readings do not tell by themselves how much time has passed
+// between them: since a reading of it, however it was set meanwhile.
+type Stopwatch interface {
+	Since(reading time.Time) time.Duration
+}
+
+// Elapsed is how much time has passed since a reading of a clock. A clock that was set back does not
+// shorten it, nor does a machine that was suspended, whose monotonic clock stands still: of the two
+// the longer one counts.
+func Elapsed(c Clock, since time.Time) time.Duration {
+	if s, ok := c.(Stopwatch); ok {
+		return s.Since(since)
+	}
+	now := c.Now()
+	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
+}
+
 // Operator is the person or terminal a transaction is made for.
 type Operator struct {
 	ID   string `json:"id"`   // opter, at most 30 characters

@@ -134,9 +134,9 @@ func (d *Desk) sendOnce(ctx context.Context, j job) (gateway.Record, error) {
 
 // inTime reports whether a message written down at that time may still leave. Whoever resolves it
 // counts from then; a process that was held up longer than half the grace (a slow disk, a paused
-// machine) must not send what others may by now have proved absent.
+// machine) must not send what others may by now have proved absent, whatever its clock was set to.
 func (d *Desk) inTime(written time.Time) bool {
-	return d.opt.Clock.Now().Sub(written) <= d.timing.SettleGrace/2
+	return gateway.Elapsed(d.opt.Clock, written) <= d.timing.SettleGrace/2
 }
 
 // prepare makes the record durable as sent: from here on the message may have left.

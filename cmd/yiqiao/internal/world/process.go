@@ -16,6 +16,7 @@ type process struct {
 	w     *World
 	name  string
 	skew  time.Duration // its clock against the true time
+	sets  []set         // what it was set to before, oldest first
 	life  int           // how often it was started
 	desk  *flow.Desk    // nil while it is down
 	up    bool          // it has recovered and takes requests
@@ -42,8 +43,30 @@ type told struct {
 	at  time.Time
 }
 
-// Now and Sleep make a process its own clock.
+// set is a time until which the clock of a process was wrong by so much.
+type set struct {
+	until time.Time
+	off   time.Duration
+}
+
+// set sets the clock of a process.
+func (p *process) set(skew, own time.Duration) {
+	p.sets = append(p.sets, set{p.w.s.now, p.skew + p.own})
+	p.skew, p.own = skew, own
+}
+
+// Now, Since and Sleep make a process its own clock.
 func (p *process) Now() time.Time { return p.w.s.now.Add(p.skew + p.own) }
+
+// Since see gateway.Stopwatch. Of two times at which the clock read the same it takes the earlier.
+func (p *process) Since(reading time.Time) time.Duration {
+	for _, s := range p.sets {
+		if at := reading.Add(-s.off); !at.After(s.until) {
+			return p.w.s.now.Sub(at)
+		}
+	}
+	return p.Now().Sub(reading)
+}
 
 // Sleep ends a turn. A process that was killed sleeps until all its calls are gone, and then never
 // comes back.

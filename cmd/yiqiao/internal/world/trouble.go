@@ -25,7 +25,7 @@ func (w *World) troubles(at func(func())) {
 			at(func() {
 				if w.storm && apart {
 					w.count("clock-moved")
-					p.own = w.s.between(0, 2*clocksApart) - clocksApart
+					p.set(p.skew, w.s.between(0, 2*clocksApart)-clocksApart)
 				}
 			})
 		}

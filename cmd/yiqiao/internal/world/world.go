@@ -232,7 +232,7 @@ func (w *World) clocks(at func(func())) {
 			}
 			w.count("clock-jump")
 			for _, p := range w.procs {
-				p.skew += by
+				p.set(p.skew+by, p.own)
 			}
 		})
 	}
