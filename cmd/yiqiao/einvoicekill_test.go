@@ -82,6 +82,16 @@ func (s *site) inForce(set gateway.Settlement) (centre, platform, book money.Fen
 	return centre, platform, book, blue, rest
 }
 
+// made counts the bills ever made of a settlement at the platform.
+func (s *site) made(set gateway.Settlement) (n int) {
+	for _, b := range control[siminvoice.Bill](s, "/control/einvoice/bills") {
+		if strings.HasPrefix(b.BusNo, set.ID+"_") {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *site) get(path string, v any) bool {
 	req, err := http.NewRequest(http.MethodGet, "http://"+s.gw.addr+path, nil)
 	if err != nil {
@@ -191,6 +201,16 @@ func (g saga) run(t *testing.T) {
 			})
 		}
 		g.hold(s, set, n, at)
+		if g.live && g.issued { // it has ended: its repeat makes no other bill
+			made := s.made(set)
+			if status, answer := s.post(path, body, nil); status/100 != 2 || !g.ended([]byte(answer)) {
+				t.Errorf("died at %d (%s): repeated when it had ended: %d %s", n, strings.TrimSpace(at), status, answer)
+			}
+			g.hold(s, set, n, at)
+			if now := s.made(set); now != made {
+				t.Errorf("died at %d (%s): %d bills were made, %d after a repeat", n, strings.TrimSpace(at), made, now)
+			}
+		}
 	}
 	t.Logf("died at %d boundaries", died)
 	if died == 0 {

@@ -148,6 +148,8 @@ func TestStayBill(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 			s.bills(s.stay.ID, gateway.InvoiceReversed, gateway.InvoiceIssued)
+			s.refund("X1", "", gateway.StayDischarged) // once more, and its answer of then; it is not about the bill made since
+			s.bills(s.stay.ID, gateway.InvoiceReversed, gateway.InvoiceIssued)
 			s.refund("X2", "admission", gateway.StayCancelled)
 			s.bills(s.stay.ID, gateway.InvoiceReversed, gateway.InvoiceReversed)
 		})

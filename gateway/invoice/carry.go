@@ -45,7 +45,7 @@ func (f *Office) Carry(ctx context.Context, c gateway.Caller, r gateway.Transact
 	const op = "einvoice.identity"
 	claims := f.o.Identity.Claims(r.Infno, r.Input)
 	inst, err := institution(c, r.Institution)
-	if len(claims) == 0 || r.RequestID == "" || len(r.RequestID) > 64 || err != nil || !strictjson.Writable(r.Input) {
+	if len(claims) == 0 || !usable(r.RequestID) || err != nil || !strictjson.Writable(r.Input) {
 		return r, nil // nothing to fill, or the desk says what is wrong
 	}
 	req := book.Request{System: c.System, ID: "message/" + r.RequestID, Op: op, At: f.o.Clock.Now(),

@@ -3,6 +3,7 @@ package invoice
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"yiqiao/gateway"
@@ -27,6 +28,9 @@ type Counter interface {
 // not known, the rule of the Office goes on from what is there; the refund itself is repeated by the
 // HIS under its own id. A refund nobody goes on with lets go after Options.HoldFor, and a settlement
 // that still stands gets a bill again.
+//
+// A refund belongs to the settlement it was asked for: repeated when that is over (Source.Past), it takes no
+// bill along, whatever was settled since.
 type Desk struct {
 	Counter
 	*Office
@@ -40,22 +44,25 @@ var (
 
 // RefundSettlement implements gateway.Desk.
 func (d Desk) RefundSettlement(ctx context.Context, c gateway.Caller, r gateway.RefundSettlement) (gateway.Settlement, error) {
-	return refund(ctx, d.Office, c, r.ID, r.RequestID, func(ctx context.Context) (gateway.Settlement, error) {
+	return refund(ctx, d.Office, c, "B", r.ID, r.RequestID, func(ctx context.Context) (gateway.Settlement, error) {
 		return d.Counter.RefundSettlement(ctx, c, r)
 	})
 }
 
 // RefundStay implements gateway.Ward.
 func (d Desk) RefundStay(ctx context.Context, c gateway.Caller, r gateway.RefundStay) (gateway.Stay, error) {
-	return refund(ctx, d.Office, c, r.ID, r.RequestID, func(ctx context.Context) (gateway.Stay, error) {
+	return refund(ctx, d.Office, c, "S", r.ID, r.RequestID, func(ctx context.Context) (gateway.Stay, error) {
 		return d.Counter.RefundStay(ctx, c, r)
 	})
 }
 
-// refund wraps a refund of the insurance.
-func refund[T any](ctx context.Context, f *Office, c gateway.Caller, id, requestID string, insurance func(context.Context) (T, error)) (T, error) {
+// refund wraps a refund of the insurance. The ids of what can be refunded so begin with letter.
+func refund[T any](ctx context.Context, f *Office, c gateway.Caller, letter, id, requestID string, insurance func(context.Context) (T, error)) (T, error) {
 	var none T
-	s, err := f.owned(ctx, c, id)
+	if !strings.HasPrefix(id, letter) || !usable(requestID) {
+		return insurance(ctx) // the counter says what is wrong
+	}
+	_, err := f.owned(ctx, c, id)
 	var e *gateway.Error
 	if errors.As(err, &e) && e.Code == gateway.CodeNotFound { // no bill was ever asked for, or not the caller's: the counter says which
 		return insurance(ctx)
@@ -69,16 +76,22 @@ func refund[T any](ctx context.Context, f *Office, c gateway.Caller, id, request
 	}
 	defer release()
 	ctx = context.WithoutCancel(ctx)
-	if err := f.hold(ctx, s.ID, requestID); err != nil {
-		return none, err
+	past, err := f.o.Source.Past(ctx, gateway.RequestKey{System: c.System, ID: requestID}, id)
+	if err != nil {
+		return none, failure("einvoice.refund", id, err)
 	}
-	if f.o.Order == RedFirst {
-		if err := f.redFirst(ctx, id); err != nil {
+	if !past {
+		if err := f.hold(ctx, id, requestID); err != nil {
 			return none, err
+		}
+		if f.o.Order == RedFirst {
+			if err := f.redFirst(ctx, id, requestID); err != nil {
+				return none, err
+			}
 		}
 	}
 	out, err := insurance(ctx)
-	if rerr := f.release(ctx, id, err); rerr != nil {
+	if rerr := f.release(ctx, id, requestID, err); rerr != nil {
 		f.log.Warn("einvoice", "subject", id, "err", rerr)
 	}
 	return out, err
@@ -102,7 +115,7 @@ func (f *Office) hold(ctx context.Context, id, requestID string) error {
 
 // redFirst sees to it that there is no live bill. Otherwise the refund does not go on: refused, it lets
 // go; unknown, it may be repeated.
-func (f *Office) redFirst(ctx context.Context, id string) error {
+func (f *Office) redFirst(ctx context.Context, id, requestID string) error {
 	const op = "einvoice.refund"
 	if err := f.settle(ctx, id); err != nil {
 		return err
@@ -112,7 +125,7 @@ func (f *Office) redFirst(ctx context.Context, id string) error {
 		return err
 	}
 	if err := f.standing(ctx, op, live); err != nil {
-		if lerr := f.letGo(ctx, id); lerr != nil {
+		if lerr := f.letGo(ctx, id, requestID); lerr != nil {
 			return lerr
 		}
 		return err
@@ -124,11 +137,14 @@ func (f *Office) redFirst(ctx context.Context, id string) error {
 	return &gateway.Error{Code: code, Op: op, Ref: live.ID, Detail: string(live.State), RetryAfter: f.o.Retry}
 }
 
-// letGo ends a hold.
-func (f *Office) letGo(ctx context.Context, id string) error {
+// letGo ends the hold of a request. That of another refund stays.
+func (f *Office) letGo(ctx context.Context, id, requestID string) error {
 	s, err := f.o.Book.Subject(ctx, id)
 	if err != nil {
 		return failure("einvoice.refund", id, err)
+	}
+	if s.Hold != requestID {
+		return nil
 	}
 	s.Hold, s.HeldAt, s.Due = "", time.Time{}, f.o.Clock.Now()
 	_, err = f.o.Book.Write(ctx, book.Entry{Subject: &s})
@@ -150,13 +166,13 @@ func undecided(err error) bool {
 }
 
 // release ends the hold of a refund that has come to an end, and lets the rule do the rest.
-func (f *Office) release(ctx context.Context, id string, ended error) error {
+func (f *Office) release(ctx context.Context, id, requestID string, ended error) error {
 	c, err := f.o.Source.Charged(ctx, id)
 	if err != nil {
 		return err // the hold runs out by itself
 	}
 	if !c.Moving && !undecided(ended) {
-		if err := f.letGo(ctx, id); err != nil {
+		if err := f.letGo(ctx, id, requestID); err != nil {
 			return err
 		}
 	}

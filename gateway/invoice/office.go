@@ -28,9 +28,12 @@ import (
 	"yiqiao/schemas/ident"
 )
 
-// Source tells what a settlement or stay of the gateway was charged.
+// Source tells what a settlement or stay of the gateway was charged, and which requests about it are over.
 type Source interface {
 	Charged(ctx context.Context, id string) (bill.Charged, error)
+	// Past reports whether a request about id was accepted before and has nothing to do with the settlement in
+	// force: it was answered, or that settlement was made since.
+	Past(ctx context.Context, request gateway.RequestKey, id string) (bool, error)
 }
 
 // Book is what an Office asks of the book of bills. *book.Book is one.
@@ -205,8 +208,11 @@ func institution(c gateway.Caller, code ident.Institution) (ident.Institution, e
 	return "", &gateway.Error{Code: gateway.CodeInstitution, Op: "einvoice", Path: "/institution"}
 }
 
+// usable reports whether a HIS may name a request so.
+func usable(requestID string) bool { return requestID != "" && len(requestID) <= 64 }
+
 func (f *Office) request(c gateway.Caller, id, op, ref string, body any) (book.Request, error) {
-	if id == "" || len(id) > 64 {
+	if !usable(id) {
 		return book.Request{}, &gateway.Error{Code: gateway.CodeRequestIDMissing, Op: op, Path: "/request_id"}
 	}
 	text, err := json.Marshal(body)

@@ -237,8 +237,22 @@ func (p *platform) Bills(_ context.Context, _ string, _ time.Time, page, size in
 
 // settlements are those of a town.
 type settlements struct {
-	mu   sync.Mutex
-	list map[string]*settled
+	mu    sync.Mutex
+	list  map[string]*settled
+	asked map[string]*asked // refunds, by request
+}
+
+// asked is a refund the counter accepted.
+type asked struct {
+	revision int // in force then
+	answered bool
+}
+
+func (s *settlements) Past(_ context.Context, r gateway.RequestKey, id string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, now := s.asked[r.ID], s.list[id].revision
+	return a != nil && (a.answered || now != 0 && now != a.revision), nil
 }
 
 type settled struct {
@@ -294,7 +308,7 @@ func newTown(t *testing.T, order string) *town {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	w := &town{t: t, clock: gatewaytest.NewClock(noon), charged: &settlements{list: map[string]*settled{}}, order: order}
+	w := &town{t: t, clock: gatewaytest.NewClock(noon), charged: &settlements{list: map[string]*settled{}, asked: map[string]*asked{}}, order: order}
 	w.platform = newPlatform(w.clock)
 	if w.book, err = book.Open(db, sealer); err != nil {
 		t.Fatal(err)
@@ -346,30 +360,67 @@ func (w *town) issue(id string) (gateway.EInvoice, error) {
 // refund takes part back (0: all), as the counter would; insurance decides how it goes.
 func (w *town) refund(id string, part money.Fen, how string) error {
 	w.requests++
-	_, err := refund(bg, w.office, his, id, fmt.Sprint("R", w.requests), func(context.Context) (struct{}, error) {
+	return w.refundAs(fmt.Sprint("R", w.requests), id, part, how)
+}
+
+// refundAs is a refund under an id of a request, perhaps one that came before.
+func (w *town) refundAs(request, id string, part money.Fen, how string) error {
+	_, err := refund(bg, w.office, his, "B", id, request, func(context.Context) (struct{}, error) {
 		w.charged.mu.Lock()
 		defer w.charged.mu.Unlock()
-		x := w.charged.list[id]
+		x, a := w.charged.list[id], w.charged.asked[request]
 		switch {
+		case a != nil && a.answered:
+			return struct{}{}, nil
 		case how == "kill-before":
 			panic(killed{})
-		case how == "refused" || x.revision == 0:
+		case a == nil && x.revision == 0:
+			return struct{}{}, &gateway.Error{Code: gateway.CodeState}
+		case a == nil:
+			a = &asked{revision: x.revision}
+			w.charged.asked[request] = a
+		}
+		switch {
+		case how == "refused":
+			a.answered = true
 			return struct{}{}, &gateway.Error{Code: gateway.CodeCentreRefused}
 		case how == "unknown":
 			return struct{}{}, &gateway.Error{Code: gateway.CodeOutcomeUnknown}
-		}
-		if part > 0 && part < x.total {
-			x.n++
-			x.revision, x.total = x.n, x.total-part
-		} else {
+		case x.revision != a.revision: // undone for it before, or by another
+		case part > 0 && part < x.total:
+			x.settle(x.total - part)
+		default:
 			x.revision = 0
 		}
 		if how == "kill-after" {
 			panic(killed{})
 		}
+		a.answered = true
+		if how == "kill-answered" {
+			panic(killed{})
+		}
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// unheld is the bill of the settlement in force that no refund is about, or nil.
+func (w *town) unheld(id string) *book.Bill {
+	s, err := w.book.Subject(bg, id)
+	if err != nil || s.Hold != "" {
+		return nil
+	}
+	b, err := w.office.live(bg, id)
+	if err != nil || b == nil || b.RedWanted || b.Revision != fmt.Sprint("m", w.charged.list[id].revision) {
+		return nil
+	}
+	return b
+}
+
+// settle is a settlement made anew.
+func (x *settled) settle(total money.Fen) {
+	x.n++
+	x.revision, x.total = x.n, total
 }
 
 // calm ends all faults and lets the time pass until nothing is left to do.
@@ -464,6 +515,11 @@ func TestAnySequence(t *testing.T) {
 					return []string{"", "", "", "", "", "lose", "lost", "late", "kill-before", "kill-after"}[r.IntN(10)]
 				}
 				issued := map[string]bool{}
+				type refunded struct {
+					request, id string
+					part        money.Fen
+				}
+				var refunds []refunded
 				for range 60 {
 					id := fmt.Sprintf("B%d", r.IntN(6))
 					switch r.IntN(10) {
@@ -481,8 +537,26 @@ func TestAnySequence(t *testing.T) {
 					case 5, 6:
 						if w.charged.list[id] != nil {
 							part := money.Fen(r.IntN(2) * (1 + r.IntN(900)))
-							how := []string{"", "", "", "refused", "unknown", "kill-before", "kill-after"}[r.IntN(7)]
+							how := []string{"", "", "", "refused", "unknown", "kill-before", "kill-after", "kill-answered"}[r.IntN(8)]
 							w.run(func() { _ = w.refund(id, part, how) })
+							refunds = append(refunds, refunded{fmt.Sprint("R", w.requests), id, part})
+							if x := w.charged.list[id]; x.revision == 0 && r.IntN(2) == 0 {
+								x.settle(x.total)
+								for issued[id] && !w.run(func() { _, _ = w.issue(id) }) { // its bill is asked for
+									continue
+								}
+							}
+						}
+						if len(refunds) > 0 { // an old one once more
+							old := refunds[r.IntN(len(refunds))]
+							past, _ := w.charged.Past(bg, gateway.RequestKey{ID: old.request}, old.id)
+							stood := w.unheld(old.id)
+							w.run(func() { _ = w.refundAs(old.request, old.id, old.part, "") })
+							if past && stood != nil {
+								if b, err := w.book.Bill(bg, stood.ID); err != nil || b.RedWanted || !b.State.Live() {
+									t.Errorf("%s again took %s of a later settlement along: %+v %v", old.request, b.ID, b.State, err)
+								}
+							}
 						}
 					case 7:
 						w.platform.down = !w.platform.down
@@ -503,6 +577,100 @@ func TestAnySequence(t *testing.T) {
 				w.check(issued)
 			})
 		}
+	}
+}
+
+// A refund is repeated when it is over, and the settlement made since has a bill: that bill stays. The process
+// died, or not, between each two durable writes of the refund.
+func TestRefundRepeatedLater(t *testing.T) {
+	for _, order := range []string{RedFirst, InsuranceFirst} {
+		for _, how := range []string{"", "refused", "kill-before", "kill-after", "kill-answered"} {
+			t.Run(order+"/"+how, func(t *testing.T) {
+				w := newTown(t, order)
+				w.settled("B1", 1000, "p")
+				if _, err := w.issue("B1"); err != nil {
+					t.Fatal(err)
+				}
+				again := func(how string) (err error) {
+					w.run(func() { err = w.refundAs("OLD", "B1", 0, how) })
+					return err
+				}
+				_ = again(how)
+				if how == "kill-before" || how == "refused" { // nothing was undone: another refund does it
+					w.calm()
+					if err := w.refund("B1", 0, ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if how == "kill-before" { // nor does anybody know of it: it never came
+					w.charged.asked["OLD"] = &asked{revision: 1, answered: true}
+				}
+				w.calm()
+				w.charged.list["B1"].settle(700)
+				e, err := w.issue("B1")
+				if err != nil || e.State != gateway.InvoiceIssued || e.Total != "7.00" {
+					t.Fatalf("%+v %v", e, err)
+				}
+				made := len(w.platform.bills)
+				if err := again(""); err != nil {
+					t.Fatal(err)
+				}
+				w.calm()
+				if len(w.platform.bills) != made || w.platform.bills[e.ID].Reversed {
+					t.Errorf("%d bills, then %d; reversed %v", made, len(w.platform.bills), w.platform.bills[e.ID].Reversed)
+				}
+				w.check(map[string]bool{"B1": true})
+			})
+		}
+	}
+}
+
+// What another refund holds is not let go by the repeat of an old one; what its own first try held is, at once.
+func TestRefundRepeatedLetsGoItsOwn(t *testing.T) {
+	w := newTown(t, RedFirst)
+	w.settled("B1", 1000, "p")
+	if _, err := w.issue("B1"); err != nil {
+		t.Fatal(err)
+	}
+	old := func(how string) { w.run(func() { _ = w.refundAs("OLD", "B1", 300, how) }) }
+	old("kill-answered")
+	if bills := len(w.platform.bills); bills != 1 {
+		t.Fatalf("%d bills while it is held", bills)
+	}
+	old("")
+	if b := w.platform.bills["B1_2"]; b == nil || b.Reversed || b.Total != 700 {
+		t.Fatalf("the rest has no bill: %+v", b)
+	}
+	if err := w.refundAs("NEXT", "B1", 0, "unknown"); !is(err, gateway.CodeOutcomeUnknown) {
+		t.Fatal(err)
+	}
+	old("")
+	if s, err := w.book.Subject(bg, "B1"); err != nil || s.Hold != "NEXT" || len(w.platform.bills) != 2 {
+		t.Errorf("%+v %v, %d bills", s, err, len(w.platform.bills))
+	}
+}
+
+// What can not be refunded by this way keeps its bill: a bill without insurance, a stay, a request without a usable id.
+func TestRefundOfWhatIsNone(t *testing.T) {
+	w := newTown(t, RedFirst)
+	w.settled("B1", 1000, "p")
+	if _, err := w.issue("B1"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := w.office.IssueInvoice(bg, his, gateway.IssueInvoice{RequestID: "D1", Operator: gateway.Operator{ID: "0101", Name: "王收费", Type: "1"},
+		Payer:   gateway.PayerAsked{Name: "测试乙", Sex: "女", Age: "30", PatientID: "P9"},
+		Deposit: &gateway.Deposit{ID: "YJ1", StayNo: "ZY1", Amount: "500.00"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	no := &gateway.Error{Code: gateway.CodeNotFound}
+	for _, x := range [][3]string{{"B", d.Settlement, "R1"}, {"S", d.Settlement, "R2"}, {"S", "B1", "R3"}, {"B", "B1", ""}, {"B", "B1", strings.Repeat("R", 65)}} {
+		if _, err := refund(bg, w.office, his, x[0], x[1], x[2], func(context.Context) (int, error) { return 0, no }); !is(err, no.Code) {
+			t.Errorf("%v: %v", x, err)
+		}
+	}
+	if len(w.platform.bills) != 2 || w.platform.bills["B1_1"].Reversed || w.platform.bills[d.ID].Reversed {
+		t.Errorf("%+v", w.platform.bills)
 	}
 }
 

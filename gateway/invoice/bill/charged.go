@@ -94,6 +94,31 @@ func (s Settlements) Charged(ctx context.Context, id string) (Charged, error) {
 	return c, s.outpatient(ctx, &c, b, recs)
 }
 
+// Past reports whether a request was accepted before and has nothing to do with what is in force of id: it was
+// answered, which the desk gives again, it was about something else or no refund, which the desk refuses, or the
+// settlement in force was made since. A request the journal does not know, as most are, costs one look into it.
+// The error is a *gateway.Error.
+func (s Settlements) Past(ctx context.Context, request gateway.RequestKey, id string) (bool, error) {
+	req, err := s.Journal.Request(ctx, request)
+	switch {
+	case errors.Is(err, gateway.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, &gateway.Error{Code: gateway.CodeStorage, Op: "einvoice.past", Ref: id, Err: err}
+	case len(req.Answer) > 0, req.Ref != id, !strings.HasSuffix(req.Op, ".refund"):
+		return true, nil
+	}
+	c, err := s.Charged(ctx, id)
+	if err != nil || c.Revision == "" {
+		return false, err
+	}
+	rec, err := s.Journal.Record(ctx, ident.MsgID(c.Revision))
+	if err != nil {
+		return false, &gateway.Error{Code: gateway.CodeStorage, Op: "einvoice.past", Ref: id, Err: err}
+	}
+	return rec.CreatedAt.After(req.CreatedAt), nil
+}
+
 func (s Settlements) outpatient(ctx context.Context, c *Charged, b gateway.Bill, recs []gateway.Record) error {
 	now, err := s.Desk.Settlement(ctx, caller(b), b.ID)
 	if err != nil {
