@@ -306,14 +306,13 @@ func acceptWrite(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Resul
 	if f.json {
 		return printJSON(s.out, res)
 	}
-	word := map[acceptance.Status]string{acceptance.Pass: "通过", acceptance.Fail: "未通过", acceptance.NotRun: "未执行"}
 	var rows [][]string
 	for _, c := range res.Cases {
 		why := c.Stopped
 		if n := len(c.Steps); n > 0 && len(c.Steps[n-1].Faults) > 0 {
 			why = fmt.Sprintf("第 %d 步 %s: %s", n, c.Steps[n-1].Infno, c.Steps[n-1].Faults[0])
 		}
-		rows = append(rows, []string{word[c.Status], c.ID, c.Title.ZH, why})
+		rows = append(rows, []string{c.Status.Word().ZH, c.ID, c.Title.ZH, why})
 	}
 	table(s.out, []string{"结果", "用例", "内容", "说明"}, rows)
 	for _, q := range res.Requirements {
@@ -326,7 +325,12 @@ func acceptWrite(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Resul
 		}
 	}
 	n := res.Counts()
-	fmt.Fprintf(s.out, "\n要求: 通过 %d, 未通过 %d, 未执行 %d, 无法测试 %d\n", n[acceptance.Pass], n[acceptance.Fail], n[acceptance.NotRun], n[acceptance.NotTestable])
+	counts := make([]string, 0, len(n))
+	for _, k := range acceptance.Statuses() {
+		counts = append(counts, fmt.Sprintf("%s %d", k.Word().ZH, n[k]))
+	}
+	judged, testable := res.Testable()
+	fmt.Fprintf(s.out, "\n要求: %s\n被测一方可测的 %d 条中, %d 条有结论, %d 条没有用例\n", strings.Join(counts, ", "), testable, judged, n[acceptance.NoCase])
 	if before != nil {
 		for _, c := range acceptance.Compare(before, res) {
 			fmt.Fprintf(s.out, "与上次相比: %s %s -> %s\n", c.ID, c.Was, c.Now)

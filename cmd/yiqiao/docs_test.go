@@ -159,6 +159,43 @@ func tried(t *testing.T) (centre, his map[string]string) {
 	return words(c), words(h)
 }
 
+// requirementsDoc tells how many requirements of each side can be tried at all, and how many something here tries.
+func requirementsDoc(t *testing.T, cat *catalog.Catalog) string {
+	t.Helper()
+	list, err := acceptance.Requirements(cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, _, err := acceptance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := watch.Scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofCentre, watched := acceptance.Tried(cases), watch.Tried(plan, "his")
+	var b strings.Builder
+	b.WriteString("| requirements of | all | declared not testable | no case tries them | tried | of the testable |\n|---|---|---|---|---|---|\n")
+	for _, actor := range []string{"centre", "his", "gateway"} {
+		all, declared, tried := 0, 0, 0
+		for _, q := range list {
+			switch {
+			case q.Actor != actor:
+				continue
+			case q.Why != "":
+				declared++
+			case actor == "centre" && ofCentre[q.ID], actor != "centre" && watched(q):
+				tried++
+			}
+			all++
+		}
+		testable := all - declared
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d %% |\n", actor, all, declared, testable-tried, tried, 100*tried/testable)
+	}
+	return b.String()
+}
+
 func coverageDoc(t *testing.T, cat *catalog.Catalog) string {
 	t.Helper()
 	centre, his := tried(t)
@@ -190,9 +227,13 @@ acceptance cases that send it (`+"`yiqiao accept`"+`), the first and how many mo
 
 The gaps: %d described transactions are sent by no acceptance case, and %d are not described at all.
 
+An acceptance shows only what its cases try. How many of the requirements (`+"`docs/acceptance/requirements.csv`"+`) that is, by who has to meet them;
+what no case tries are tables of transactions that no case or scenario sends, reported as `+"`no-case`"+`:
+
+%s
 | infno | name | group | kind | confidence | schema | used by | simulator | centre cases | HIS scenarios | undo | unknown outcome | disputes |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
-`, len(all), described, confidence["high"], confidence["medium"], confidence["low"], untried, len(all)-described)
+`, len(all), described, confidence["high"], confidence["medium"], confidence["low"], untried, len(all)-described, requirementsDoc(t, cat))
 	for _, tx := range all {
 		schema := "yes"
 		if !tx.Described() {

@@ -23,7 +23,7 @@ func proofCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "proof",
 		Short: "结算证明: 生成, 第三方离线核对 / Proof of a settlement: make it, check it offline",
-		Example: "  yiqiao proof make B44010000001... --config mysite --out proof.html\n" +
+		Example: "  yiqiao proof make BH44010000001... --config mysite --out proof.html\n" +
 			"  yiqiao proof check proof.html --keys audit.pub",
 	}
 	c.AddCommand(proofMakeCommand(s), proofCheckCommand(s))
@@ -40,7 +40,7 @@ func proofMakeCommand(s *streams) *cobra.Command {
 用审计密钥签名, 输出为 JSON 或可打印的 HTML 页。默认是遮盖件, 不含个人信息; --full 是完整件, 含姓名、
 证件号和金额明细, 须写明用途。两者都记入审计记录。最近一分钟内的交易要等审计链头签名后才能生成。`,
 		Example: `  yiqiao proof make 440100... --config mysite > proof.json
-  yiqiao proof make B4401... --config mysite --full --why "医保局核查 2026-118 号" --out proof.html`,
+  yiqiao proof make BH4401... --config mysite --full --why "医保局核查 2026-118 号" --out proof.html`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if full && strings.TrimSpace(why) == "" {

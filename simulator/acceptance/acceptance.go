@@ -23,13 +23,24 @@ var files embed.FS
 // Status is how a requirement or a case ended.
 type Status string
 
-// How things end. NotTestable: a reason is given with the requirement.
+// How things end. Pass and Fail are verdicts; a requirement that has none says why in its Reason.
 const (
 	Pass        Status = "pass"
 	Fail        Status = "fail"
-	NotRun      Status = "not-run"
-	NotTestable Status = "not-testable"
+	NotRun      Status = "not-run"      // there are cases for it, and this run did not come to it
+	NoCase      Status = "no-case"      // it could be tried, and no case does
+	OtherSide   Status = "other-side"   // another side has to meet it
+	NotTestable Status = "not-testable" // the list of requirements says why it can not be tried from outside
 )
+
+// Statuses are all of them, in the order reports show them.
+func Statuses() []Status { return []Status{Pass, Fail, NotRun, NoCase, OtherSide, NotTestable} }
+
+// Word is a status for people.
+func (s Status) Word() Text {
+	return map[Status]Text{Pass: {"通过", "passed"}, Fail: {"未通过", "failed"}, NotRun: {"未执行", "not run"}, NoCase: {"没有用例", "no case tries it"},
+		OtherSide: {"由另一方满足", "another side's"}, NotTestable: {"声明无法测试", "declared not testable"}}[s]
+}
 
 // Text is for people: Chinese first.
 type Text struct {
@@ -123,6 +134,7 @@ type Result struct {
 type RequirementResult struct {
 	Requirement
 	Status   Status     `json:"status"`
+	Reason   string     `json:"reason,omitempty"` // of a status that is no verdict
 	Checks   int        `json:"checks"`
 	Evidence []Evidence `json:"evidence,omitempty"` // of what failed; at most a few
 }
@@ -156,15 +168,6 @@ type StepResult struct {
 	Faults  []string `json:"faults,omitempty"`
 	Request string   `json:"request,omitempty"`
 	Reply   string   `json:"reply,omitempty"`
-}
-
-// Counts sums requirement results up by status.
-func (r *Result) Counts() map[Status]int {
-	out := map[Status]int{}
-	for _, q := range r.Requirements {
-		out[q.Status]++
-	}
-	return out
 }
 
 // Passed reports whether nothing failed and something was tried.

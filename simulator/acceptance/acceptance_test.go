@@ -6,34 +6,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"yiqiao/crypto/envelope"
 	"yiqiao/crypto/sm"
-	"yiqiao/schemas/catalog"
+	"yiqiao/simulator/acceptance/accepttest"
 )
-
-// tables are read once; they are immutable.
-var tables = sync.OnceValue(func() *catalog.Catalog {
-	c, err := catalog.Default()
-	if err != nil {
-		panic(err)
-	}
-	return c
-})
-
-func at0() time.Time { return time.Date(2026, 6, 18, 4, 0, 0, 0, time.UTC) }
-
-func key(t testing.TB, seed byte) *sm.PrivateKey {
-	t.Helper()
-	k, err := sm.GenerateKey(rand.NewChaCha8([32]byte{seed}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 func made(t testing.TB, from io.Reader) *sm.PrivateKey {
 	t.Helper()
@@ -44,19 +21,10 @@ func made(t testing.TB, from io.Reader) *sm.PrivateKey {
 	return k
 }
 
-func line(t testing.TB, name string, own, peer *sm.PrivateKey) envelope.Profile {
-	t.Helper()
-	p, err := envelope.New(name, envelope.Party{AppID: "YIQIAOACCEPTANCE", AppSecret: "acceptance run", Sign: own, Verify: []*sm.PublicKey{peer.Public()}}, envelope.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 // simulated is a simulated centre and the ways to it.
 func simulated(t testing.TB, profile string, bend func(http.Handler) http.Handler) *Simulation {
 	t.Helper()
-	s, err := Simulate(SimulationOptions{Catalog: tables(), Profile: profile, Rand: rand.NewChaCha8([32]byte{4}), Now: at0, Bend: bend})
+	s, err := Simulate(SimulationOptions{Catalog: accepttest.Tables(), Profile: profile, Rand: rand.NewChaCha8([32]byte{4}), Now: accepttest.At0, Bend: bend})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +38,8 @@ func run(t testing.TB, s *Simulation, o Options) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Target, o.Services, o.Site, o.Now = s.Target, s.Services, site, at0
-	r, err := New(tables(), o)
+	o.Target, o.Services, o.Site, o.Now = s.Target, s.Services, site, accepttest.At0
+	r, err := New(accepttest.Tables(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +60,12 @@ func TestTheSimulatorPasses(t *testing.T) {
 				}
 			}
 		}
+		sent := map[string]bool{}
+		for _, k := range res.Cases {
+			for _, s := range k.Steps {
+				sent[s.Infno] = true
+			}
+		}
 		for _, q := range res.Requirements {
 			if q.Status == Fail {
 				t.Errorf("%s: %s %s: %+v", profile, q.ID, q.Text.ZH, q.Evidence)
@@ -101,6 +75,12 @@ func TestTheSimulatorPasses(t *testing.T) {
 			if q.Status == NotRun && (profile == "mpc" || !strings.HasPrefix(q.ID, "SIG-")) {
 				t.Errorf("%s: %s was not tried", profile, q.ID)
 			}
+			if sent[q.Infno] && q.Status == NoCase || !sent[q.Infno] && q.Infno != "" && q.Status == Pass || q.Status == NoCase && !strings.HasPrefix(q.ID, "FLD-") {
+				t.Errorf("%s: %s is %s", profile, q.ID, q.Status)
+			}
+		}
+		if judged, testable := res.Testable(); profile == "mpc" && judged+res.Counts()[NoCase] != testable {
+			t.Errorf("%d of %d have a verdict, %v", judged, testable, res.Counts())
 		}
 		if len(res.Cases) < 80 {
 			t.Errorf("only %d cases", len(res.Cases))

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"yiqiao/simulator/acceptance/accepttest"
 )
 
 // chromium finds the browser. In CI there has to be one (scripts/chromium.sh).
@@ -145,7 +147,7 @@ func TestTheReportInABrowser(t *testing.T) {
 
 // large is a result of so many requirements, a tenth of them failed, with a case of five steps for each five.
 func large(n int) *Result {
-	res := &Result{Tool: "yiqiao accept", Target: "large", Began: at0(), Ended: at0(), Reached: true}
+	res := &Result{Tool: "yiqiao accept", Target: "large", Began: accepttest.At0(), Ended: accepttest.At0(), Reached: true}
 	for i := range n {
 		q := RequirementResult{Requirement: Requirement{ID: fmt.Sprintf("G%d-%d", i%40, i), Kind: "must", Actor: "centre", Text: Text{"一条足够长的要求, 说明应当怎样", "a requirement of some length"}, Source: "invariants", Confidence: "high"}, Status: Pass, Checks: 1}
 		if i%10 == 0 {

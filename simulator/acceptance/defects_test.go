@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"yiqiao/schemas/strictjson"
+	"yiqiao/simulator/acceptance/accepttest"
 )
 
 // A defect is a centre that does one thing wrong. The suite must catch it by the requirement it breaks.
@@ -233,7 +234,7 @@ func TestDefectsAreCaught(t *testing.T) {
 func TestDefectsOfSecurityAreCaught(t *testing.T) {
 	keys := rand.NewChaCha8([32]byte{4}) // as Simulate makes them
 	hospital, platform := made(t, keys), made(t, keys)
-	good := line(t, "mpc", platform, hospital)
+	good := accepttest.Line(t, "mpc", platform, hospital)
 	trusting := func(http.Handler) http.Handler {
 		plain := simulated(t, "none", nil).Target.HTTP.(local).Handler
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,7 +249,7 @@ func TestDefectsOfSecurityAreCaught(t *testing.T) {
 			if err != nil {
 				out = []byte(`{"infcode":0,"inf_refmsgid":"440100202606181200000000999999","refmsg_time":"20260618120000000","respond_time":"20260618120000001","err_msg":null,"output":{}}`)
 			}
-			sealed, err := good.SealReply(zero{}, at0(), "0", "", out)
+			sealed, err := good.SealReply(zero{}, accepttest.At0(), "0", "", out)
 			if err != nil {
 				panic(err)
 			}

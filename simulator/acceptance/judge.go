@@ -160,6 +160,9 @@ func wantWords(want string) string {
 	return "拒绝 / a refusal"
 }
 
+// everyReply are the requirements every judges.
+var everyReply = []string{"ENV-01", "ENV-02", "ENV-03", "ENV-04", "ENV-05", "SIG-01"}
+
 // every holds what is true of all replies.
 func (a *attempt) every(r wire.Reply) {
 	a.verdict([]string{"ENV-01"}, "", "")
@@ -191,7 +194,6 @@ func (a *attempt) every(r wire.Reply) {
 // fields holds an output against its table and the amounts against each other.
 func (a *attempt) fields(infno string, output any) {
 	n := ident.Infno(infno)
-	id := "FLD-" + infno + "-O"
 	var bad []string
 	amounts := map[string][]string{}
 	for _, f := range a.r.checker.Reply(n, output) {
@@ -207,14 +209,17 @@ func (a *attempt) fields(infno string, output any) {
 			bad = append(bad, f.Path+" "+f.ZH)
 		}
 	}
-	a.verdict([]string{id}, "接口表 / the table", strings.Join(bad, "; "))
-	for _, k := range a.amountsOf(infno, output) {
+	a.verdict([]string{fieldsID(infno)}, "接口表 / the table", strings.Join(bad, "; "))
+	for _, k := range amountsOf(infno) {
 		a.verdict([]string{k}, "恒等式成立 / the identity holds", strings.Join(amounts[k], "; "))
 	}
 }
 
-// amountsOf lists the identities an output is subject to.
-func (a *attempt) amountsOf(infno string, output any) []string {
+// fieldsID is the requirement on the table of a reply.
+func fieldsID(infno string) string { return "FLD-" + infno + "-O" }
+
+// amountsOf lists the identities the output of a transaction is subject to.
+func amountsOf(infno string) []string {
 	switch infno {
 	case "2206", "2207", "2303", "2304", "2101", "2102":
 		return []string{"AMT-A", "AMT-B", "AMT-C", "AMT-D", "AMT-J"}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"yiqiao/simulator/acceptance/accepttest"
 )
 
 // A centre as each preset describes it passes, and a centre that adds its figures up the other way does not.
@@ -20,12 +22,12 @@ func TestPresets(t *testing.T) {
 			t.Fatal(err)
 		}
 		judged.Apply(&site)
-		sim, err := Simulate(SimulationOptions{Catalog: tables(), Preset: &of, Rand: rand.NewChaCha8([32]byte{4}), Now: time.Now})
+		sim, err := Simulate(SimulationOptions{Catalog: accepttest.Tables(), Preset: &of, Rand: rand.NewChaCha8([32]byte{4}), Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer sim.Centre.Close()
-		r, err := New(tables(), Options{Target: sim.Target, Site: site, Only: []string{"OP-01", "IN-01", "IN-03"}, Now: time.Now})
+		r, err := New(accepttest.Tables(), Options{Target: sim.Target, Site: site, Only: []string{"OP-01", "IN-01", "IN-03"}, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

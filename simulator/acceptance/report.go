@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"yiqiao/crypto/keys"
@@ -180,11 +181,17 @@ type unitSuites struct {
 }
 
 type unitSuite struct {
-	Name     string     `xml:"name,attr"`
-	Tests    int        `xml:"tests,attr"`
-	Failures int        `xml:"failures,attr"`
-	Skipped  int        `xml:"skipped,attr"`
-	Cases    []unitCase `xml:"testcase"`
+	Name       string         `xml:"name,attr"`
+	Tests      int            `xml:"tests,attr"`
+	Failures   int            `xml:"failures,attr"`
+	Skipped    int            `xml:"skipped,attr"`
+	Properties []unitProperty `xml:"properties>property"`
+	Cases      []unitCase     `xml:"testcase"`
+}
+
+type unitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
 }
 
 type unitCase struct {
@@ -199,7 +206,35 @@ type unitText struct {
 	Text    string `xml:",chardata"`
 }
 
-// writeJUnit writes the cases as JUnit XML, a suite for each suite.
+// unitRequirements is the suite of the requirements: how many have which status are its properties, and what has no verdict
+// is skipped with the status and the reason.
+func unitRequirements(res *Result) unitSuite {
+	s := unitSuite{Name: "requirements", Tests: len(res.Requirements)}
+	n := res.Counts()
+	for _, k := range Statuses() {
+		s.Properties = append(s.Properties, unitProperty{string(k), strconv.Itoa(n[k])})
+	}
+	for _, q := range res.Requirements {
+		u := unitCase{Name: q.ID + " " + q.Text.ZH, Class: "requirements." + q.Actor}
+		switch q.Status {
+		case Pass:
+		case Fail:
+			s.Failures++
+			var faults []string
+			for _, e := range q.Evidence {
+				faults = append(faults, fmt.Sprintf("%s %d. %s: 应为 %s; 实为 %s", e.Case, e.Step, e.Infno, e.Wanted, e.Got))
+			}
+			u.Failure = &unitText{string(q.Status), strings.Join(faults, "\n")}
+		default:
+			s.Skipped++
+			u.Skipped = &unitText{Message: string(q.Status) + ": " + q.Reason}
+		}
+		s.Cases = append(s.Cases, u)
+	}
+	return s
+}
+
+// writeJUnit writes the cases as JUnit XML, a suite for each suite, and the requirements as the last one.
 func writeJUnit(w io.Writer, res *Result) error {
 	var out unitSuites
 	for _, c := range res.Cases {
@@ -227,6 +262,7 @@ func writeJUnit(w io.Writer, res *Result) error {
 		}
 		s.Cases = append(s.Cases, u)
 	}
+	out.Suites = append(out.Suites, unitRequirements(res))
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -292,9 +328,6 @@ func count(res *Result, by func(RequirementResult) string) []group {
 
 func writeHTML(w io.Writer, res, before *Result) error {
 	t, err := template.New("report.html").Funcs(template.FuncMap{
-		"word": func(s Status) Text {
-			return map[Status]Text{Pass: {"通过", "pass"}, Fail: {"未通过", "fail"}, NotRun: {"未执行", "not run"}, NotTestable: {"无法测试", "not testable"}}[s]
-		},
 		"groupWord": func(s string) Text { return groupWords[s] },
 		"safe":      func(s string) template.CSS { return template.CSS(s) },
 		"add":       func(a, b int) int { return a + b },
@@ -304,15 +337,18 @@ func writeHTML(w io.Writer, res, before *Result) error {
 	}
 	data := struct {
 		*Result
-		Groups  []group
-		Actors  []group
-		Count   map[string]int
-		Changes []Change
-		Before  *Result
-	}{res, groups(res), count(res, func(q RequirementResult) string { return q.Actor }), map[string]int{}, nil, before}
+		Groups           []group
+		Actors           []group
+		Statuses         []Status
+		Count            map[string]int
+		Judged, Testable int
+		Changes          []Change
+		Before           *Result
+	}{Result: res, Groups: groups(res), Actors: count(res, func(q RequirementResult) string { return q.Actor }), Statuses: Statuses(), Count: map[string]int{}, Before: before}
 	for k, n := range res.Counts() {
 		data.Count[string(k)] = n
 	}
+	data.Judged, data.Testable = res.Testable()
 	if before != nil {
 		data.Changes = Compare(before, res)
 	}

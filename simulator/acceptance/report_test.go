@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"yiqiao/crypto/sm"
+	"yiqiao/simulator/acceptance/accepttest"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
 
 // The list in docs is the one the program uses.
 func TestRequirementsInDocs(t *testing.T) {
-	list, err := Requirements(tables())
+	list, err := Requirements(accepttest.Tables())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestAReportIsWhatWasSigned(t *testing.T) {
 	if got := Compare(before, res); len(got) == 0 {
 		t.Error("nothing is said to have changed")
 	}
-	k := key(t, 9)
+	k := accepttest.Key(t, 9)
 	dir := t.TempDir()
 	if err := WriteReport(dir, res, before, p, k); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func TestAReportIsWhatWasSigned(t *testing.T) {
 	if err != nil || again.Passed() || len(again.Requirements) != len(res.Requirements) {
 		t.Fatalf("%v", err)
 	}
-	if _, err := Verify(os.DirFS(dir), p, key(t, 10).Public()); !errors.Is(err, ErrReport) {
+	if _, err := Verify(os.DirFS(dir), p, accepttest.Key(t, 10).Public()); !errors.Is(err, ErrReport) {
 		t.Errorf("another key: %v", err)
 	}
 	for _, name := range []string{FileJSON, FileJUnit, FileHTML} {

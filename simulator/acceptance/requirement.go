@@ -19,9 +19,9 @@ type Requirement struct {
 	Kind       string `json:"kind"`            // must, should
 	Actor      string `json:"actor"`           // his, gateway, centre
 	Text       Text   `json:"text"`
-	Source     string `json:"source"`     // a table of the interface, or a rule of docs/interface
-	Confidence string `json:"confidence"` // high, medium, low
-	Why        string `json:"why_not_testable,omitempty"`
+	Source     string `json:"source"`                     // a table of the interface, or a rule of docs/interface
+	Confidence string `json:"confidence"`                 // high, medium, low
+	Why        string `json:"why_not_testable,omitempty"` // "" for what can be tried
 }
 
 var columns = []string{"id", "infno", "kind", "actor", "zh", "en", "source", "confidence", "why_not_testable"}

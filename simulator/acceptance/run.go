@@ -72,8 +72,7 @@ func New(c *catalog.Catalog, o Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{o: o, cat: c, checker: checker, samples: sample.New(c, dicts, o.Now().In(china)), inputs: inputs, reqs: reqs, refs: map[string]bool{},
-		found: map[string]*RequirementResult{}, signs: map[string]string{}}
+	r := &Runner{o: o, cat: c, checker: checker, samples: sample.New(c, dicts, o.Now().In(china)), inputs: inputs, reqs: reqs, refs: map[string]bool{}, signs: map[string]string{}}
 	r.whole = cases
 	for _, k := range cases {
 		if (o.Suite == "" || k.Suite == o.Suite) && (len(o.Only) == 0 || slices.Contains(o.Only, k.ID)) {
@@ -89,13 +88,7 @@ func New(c *catalog.Catalog, o Options) (*Runner, error) {
 // Run runs the cases. It ends early only when ctx does; the result then holds what was done. A Runner runs once.
 func (r *Runner) Run(ctx context.Context) *Result {
 	res := &Result{Tool: "yiqiao accept", Suite: r.o.Suite, Seed: r.o.Seed, Began: r.o.Now()}
-	for _, q := range r.reqs {
-		s := NotRun
-		if q.Why != "" {
-			s = NotTestable
-		}
-		r.found[q.ID] = &RequirementResult{Requirement: q, Status: s}
-	}
+	r.found = Unjudged(r.reqs)
 	kept := r.all(ctx)
 	for _, k := range kept {
 		if k == nil {
@@ -108,36 +101,13 @@ func (r *Runner) Run(ctx context.Context) *Result {
 		}
 	}
 	res.Ended, res.Reached = r.o.Now(), r.reached
-	r.untried()
+	tried := Tried(r.whole)
 	for _, q := range r.reqs {
-		res.Requirements = append(res.Requirements, *r.found[q.ID])
+		found := r.found[q.ID]
+		found.Settle(q.Actor == "centre", tried[q.ID])
+		res.Requirements = append(res.Requirements, *found)
 	}
 	return res
-}
-
-// untried gives the reason where a requirement can not have a verdict in a run of a centre: it is another's, or no case sends its transaction.
-func (r *Runner) untried() {
-	named := map[string]bool{}
-	for _, c := range r.whole {
-		for _, id := range c.Verifies {
-			named[id] = true
-		}
-		for _, s := range c.Steps {
-			named["FLD-"+s.Send+"-O"] = true
-			for _, id := range s.Verifies {
-				named[id] = true
-			}
-		}
-	}
-	for _, q := range r.found {
-		switch {
-		case q.Status != NotRun:
-		case q.Actor != "centre":
-			q.Status, q.Why = NotTestable, "由另一方满足: yiqiao accept run --target "+q.Actor+" / another's to meet"
-		case !named[q.ID] && !slices.Contains([]string{"ENV-01", "ENV-02", "ENV-03", "ENV-04", "ENV-05", "SIG-01"}, q.ID) && !strings.HasPrefix(q.ID, "AMT-"):
-			q.Status, q.Why = NotTestable, "没有用例发送该交易 / no case sends it"
-		}
-	}
 }
 
 // all runs the cases that are not known already. Those that end the session or look at everything run last, alone; the others by

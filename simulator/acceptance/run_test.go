@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"yiqiao/simulator/acceptance/accepttest"
 )
 
 func newRun(t *testing.T, s *Simulation, o Options) *Runner {
@@ -25,9 +27,9 @@ func newRun(t *testing.T, s *Simulation, o Options) *Runner {
 	}
 	o.Target, o.Services, o.Site = s.Target, s.Services, site
 	if o.Now == nil {
-		o.Now = at0
+		o.Now = accepttest.At0
 	}
-	r, err := New(tables(), o)
+	r, err := New(accepttest.Tables(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ func TestARunGoesOn(t *testing.T) {
 		t.Fatal(err, len(known))
 	}
 	sent := 0
-	again := newRun(t, sim, Options{Now: func() time.Time { return at0().Add(time.Minute) }, Known: known, Keep: func(k Kept) { sent++; p.Keep(k) }}).Run(context.Background())
+	again := newRun(t, sim, Options{Now: func() time.Time { return accepttest.At0().Add(time.Minute) }, Known: known, Keep: func(k Kept) { sent++; p.Keep(k) }}).Run(context.Background())
 	if !again.Passed() || sent != len(again.Cases)-39 {
 		t.Errorf("%v, %d of %d cases were run", again.Counts(), sent, len(again.Cases))
 		for _, k := range again.Cases {

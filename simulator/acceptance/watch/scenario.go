@@ -60,6 +60,23 @@ func Scenarios() ([]Scenario, error) {
 	return list, nil
 }
 
+// Tried tells the requirements of a HIS or a gateway that something here tries: those of the request tables when a scenario of that
+// actor waits for the transaction, and every other, which a rule, a scenario or the front of the watcher judges.
+func Tried(plan []Scenario, actor string) func(acceptance.Requirement) bool {
+	sent := map[string]bool{}
+	for _, s := range plan {
+		if !slices.Contains(s.actors(), actor) {
+			continue
+		}
+		for _, st := range s.Steps {
+			for _, n := range st.Send {
+				sent["FLD-"+n+"-I"] = true
+			}
+		}
+	}
+	return func(q acceptance.Requirement) bool { return sent[q.ID] || !strings.HasPrefix(q.ID, "FLD-") }
+}
+
 func (w *Watcher) scenario() Scenario {
 	if w.at < len(w.plan) {
 		return w.plan[w.at]

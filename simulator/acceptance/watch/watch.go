@@ -71,6 +71,7 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	found   map[string]*acceptance.RequirementResult
+	tried   func(acceptance.Requirement) bool
 	order   []string
 	cases   []acceptance.CaseResult
 	at      int // scenario of plan under way; len(plan) when over
@@ -123,14 +124,9 @@ func New(o Options) (*Watcher, error) {
 	if o.Actor == "" {
 		o.Actor = "his"
 	}
-	w := &Watcher{o: o, checker: checker, rules: rules, exempt: exempt, found: map[string]*acceptance.RequirementResult{}, msgids: map[string]bool{},
+	w := &Watcher{o: o, checker: checker, rules: rules, exempt: exempt, found: acceptance.Unjudged(reqs), tried: Tried(plan, o.Actor), msgids: map[string]bool{},
 		sealed: map[[32]byte]bool{}, signs: map[string]string{}, refused: map[string]int{}, deleted: map[string]bool{}, done: make(chan struct{}), began: o.Now()}
 	for _, q := range reqs {
-		s := acceptance.NotRun
-		if q.Why != "" {
-			s = acceptance.NotTestable
-		}
-		w.found[q.ID] = &acceptance.RequirementResult{Requirement: q, Status: s}
 		w.order = append(w.order, q.ID)
 	}
 	for _, s := range plan {
@@ -205,9 +201,7 @@ func (w *Watcher) Result(end bool) *acceptance.Result {
 	res := &acceptance.Result{Tool: "yiqiao accept", Suite: w.o.Suite, Began: w.began, Ended: w.o.Now(), Reached: w.reached, Cases: slices.Clone(w.cases)}
 	for _, id := range w.order {
 		q := *w.found[id]
-		if other := q.Actor == "centre" || q.Actor != "his" && w.o.Actor == "his"; other && q.Status == acceptance.NotRun {
-			q.Status, q.Why = acceptance.NotTestable, "由另一方满足 / another's to meet"
-		}
+		q.Settle(q.Actor == "his" || q.Actor == w.o.Actor, w.tried(q.Requirement))
 		q.Evidence = slices.Clone(q.Evidence)
 		res.Requirements = append(res.Requirements, q)
 	}

@@ -4,49 +4,16 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"yiqiao/crypto/envelope"
-	"yiqiao/crypto/sm"
-	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/strictjson"
 	"yiqiao/schemas/wire"
 	"yiqiao/simulator/acceptance"
+	"yiqiao/simulator/acceptance/accepttest"
 	"yiqiao/simulator/centre"
 )
-
-// tables are read once; they are immutable.
-var tables = sync.OnceValue(func() *catalog.Catalog {
-	c, err := catalog.Default()
-	if err != nil {
-		panic(err)
-	}
-	return c
-})
-
-func at0() time.Time { return time.Date(2026, 6, 18, 4, 0, 0, 0, time.UTC) }
-
-func key(t testing.TB, seed byte) *sm.PrivateKey {
-	t.Helper()
-	k, err := sm.GenerateKey(rand.NewChaCha8([32]byte{seed}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func line(t testing.TB, name string, own, peer *sm.PrivateKey) envelope.Profile {
-	t.Helper()
-	p, err := envelope.New(name, envelope.Party{AppID: "TESTAPPID0000000001", AppSecret: "test-secret", Sign: own, Verify: []*sm.PublicKey{peer.Public()}}, envelope.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 // watched is a watcher with a simulated centre behind it, and the way of a HIS to it.
 func watched(t testing.TB, profile string, o Options) (*Watcher, *acceptance.Client, acceptance.Site) {
@@ -56,21 +23,21 @@ func watched(t testing.TB, profile string, o Options) (*Watcher, *acceptance.Cli
 		t.Fatal(err)
 	}
 	site.SignIn = true
-	sim, err := centre.New(centre.Options{Now: at0, Catalog: tables(), Rand: rand.NewChaCha8([32]byte{4}), Region: centre.Region{AskByVisit: true, RequireSign: true}})
+	sim, err := centre.New(centre.Options{Now: accepttest.At0, Catalog: accepttest.Tables(), Rand: rand.NewChaCha8([32]byte{4}), Region: centre.Region{AskByVisit: true, RequireSign: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sim.Close)
-	hospital, platform, stranger := key(t, 1), key(t, 2), key(t, 3)
-	o.Catalog, o.Centre, o.Rand, o.Now, o.Site = tables(), sim.Handler(), rand.NewChaCha8([32]byte{6}), at0, site
+	hospital, platform, stranger := accepttest.Key(t, 1), accepttest.Key(t, 2), accepttest.Key(t, 3)
+	o.Catalog, o.Centre, o.Rand, o.Now, o.Site = accepttest.Tables(), sim.Handler(), rand.NewChaCha8([32]byte{6}), accepttest.At0, site
 	if o.Wait == nil {
 		o.Wait = func(time.Duration) {}
 	}
-	c := &acceptance.Client{URL: "http://centre/fsi/api", Rand: rand.NewChaCha8([32]byte{5}), Now: at0, Seals: profile != "none"}
-	c.Profile = line(t, profile, hospital, platform)
+	c := &acceptance.Client{URL: "http://centre/fsi/api", Rand: rand.NewChaCha8([32]byte{5}), Now: accepttest.At0, Seals: profile != "none"}
+	c.Profile = accepttest.Line(t, profile, hospital, platform)
 	if c.Seals {
-		o.Profile, o.Sealed = line(t, profile, platform, hospital), true
-		c.Stranger = line(t, profile, stranger, platform)
+		o.Profile, o.Sealed = accepttest.Line(t, profile, platform, hospital), true
+		c.Stranger = accepttest.Line(t, profile, stranger, platform)
 	}
 	w, err := New(o)
 	if err != nil {
@@ -98,7 +65,7 @@ func (s straight) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 // play lets a script work against a target.
 func play(t testing.TB, to acceptance.Target, site acceptance.Site, cases []acceptance.Case, inputs acceptance.Inputs) *acceptance.Result {
 	t.Helper()
-	r, err := acceptance.New(tables(), acceptance.Options{Target: to, Site: site, Cases: cases, Inputs: inputs, Now: at0, Seed: 1})
+	r, err := acceptance.New(accepttest.Tables(), acceptance.Options{Target: to, Site: site, Cases: cases, Inputs: inputs, Now: accepttest.At0, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +95,8 @@ func explain(t *testing.T, res, his *acceptance.Result) {
 	}
 }
 
-// A HIS that does everything right passes everything, and every requirement a HIS has by rule was asked.
+// A HIS that does everything right passes everything, and every requirement a HIS has by rule was asked, but for those of a
+// signed line where it is not signed, of caller headers and a gateway's door, which are not here, and on messages the centre refused of itself.
 func TestACorrectHISPasses(t *testing.T) {
 	for _, profile := range []string{"none", "mpc"} {
 		w, c, site := watched(t, profile, Options{})
@@ -144,17 +112,17 @@ func TestACorrectHISPasses(t *testing.T) {
 				t.Errorf("%s: %s was not run: %s", profile, k.ID, k.Stopped)
 			}
 		}
-		rules, _, err := Rules()
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, q := range res.Requirements {
 			if q.Status == acceptance.Fail {
 				t.Errorf("%s: %s %s: %+v", profile, q.ID, q.Text.ZH, q.Evidence)
 			}
-			byRule := slices.ContainsFunc(rules, func(r Rule) bool { return r.ID == q.ID }) || strings.HasPrefix(q.ID, "H")
-			if q.Actor == "his" && q.Status == acceptance.NotRun && byRule {
-				t.Logf("%s: %s was not asked", profile, q.ID)
+			unsigned := profile == "none" && (strings.HasPrefix(q.ID, "HSIG-") || q.ID == "HREP-3")
+			elsewhere := q.ID == "HSIG-4" || q.ID == "HREF-1" || strings.HasPrefix(q.ID, "HDOOR-") // TestBentHISsAreCaught asks the first two
+			if q.Actor == "his" && q.Status == acceptance.NotRun && !strings.HasPrefix(q.ID, "FLD-") && !elsewhere && !unsigned {
+				t.Errorf("%s: %s was not asked", profile, q.ID)
+			}
+			if (q.Actor != "his") != (q.Status == acceptance.OtherSide) && q.Why == "" || q.Status == acceptance.NoCase && !strings.HasPrefix(q.ID, "FLD-") {
+				t.Errorf("%s: %s of a %s is %s", profile, q.ID, q.Actor, q.Status)
 			}
 		}
 		select {
