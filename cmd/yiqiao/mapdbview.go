@@ -78,7 +78,11 @@ func (srv *server) openView(g *gatewaySettings, s dbviewSettings, clock gateway.
 	if err != nil {
 		return err
 	}
-	o := dbview.Options{Desk: srv.front(), Mapper: live, Clock: clock, System: s.System, Driver: s.Driver, DSN: s.DSN, View: view, Log: srv.parts.log,
+	kept, err := srv.kept(g, live, dbview.Kind, clock)
+	if err != nil {
+		return err
+	}
+	o := dbview.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Clock: clock, System: s.System, Driver: s.Driver, DSN: s.DSN, View: view, Log: srv.parts.log,
 		MarkFile: filepath.Join(g.path(g.Data), "dbview-"+plainName.ReplaceAllString(s.System, "_")+".json"),
 		Every:    time.Duration(s.Every), Wait: time.Duration(s.Wait), Batch: s.Batch}
 	if s.Password.Set() {

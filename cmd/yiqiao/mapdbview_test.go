@@ -126,7 +126,8 @@ func TestSQLHospital(t *testing.T) {
 }
 
 func sqlHospital(t *testing.T, h *hospitalTables, s dbviewSettings) {
-	sim, gw := newHospital(t, func(g *gatewaySettings) { g.DBView = []dbviewSettings{s} })
+	base := ""
+	sim, gw := newHospital(t, func(g *gatewaySettings) { g.DBView, base, g.Record.On = []dbviewSettings{s}, g.base, true })
 	if r := h.send("outpatient-bill", "L0001", "presettled"); r["total"] != "479.54" {
 		t.Errorf("trial: %v", r)
 	}
@@ -173,6 +174,7 @@ func sqlHospital(t *testing.T, h *hospitalTables, s dbviewSettings) {
 	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
 		t.Errorf("%v %v", err, f.Problems)
 	}
+	replaysItsDay(t, base, "generic-sql", 13, 1)
 }
 
 func TestDBViewSettings(t *testing.T) {

@@ -96,14 +96,14 @@ func (s fhirSender) want(step string, r map[string]any, outcome, state string) {
 // The generic FHIR hospital: the whole outpatient ladder, with a lost answer, a repeated Claim, rows taken
 // back and the refund; then a stay from admission to the way back.
 func TestFHIRHospital(t *testing.T) {
-	s := fhirSender{t: t}
+	s, base := fhirSender{t: t}, ""
 	sim, gw := newHospital(t, func(g *gatewaySettings) {
 		b, err := os.ReadFile(filepath.Join(g.base, starterAPIKey))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.key = strings.TrimSpace(string(b))
-		g.FHIR.Mapping = "generic-fhir"
+		g.FHIR.Mapping, base, g.Record.On = "generic-fhir", g.base, true
 	})
 	s.base = "http://" + gw.addr() + "/fhir"
 	do := func(step, outcome, state string, edits ...string) map[string]any {
@@ -177,6 +177,7 @@ func TestFHIRHospital(t *testing.T) {
 	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
 		t.Errorf("%v %v", err, f.Problems)
 	}
+	replaysItsDay(t, base, "generic-fhir", 18, 4)
 }
 
 // Every value of a bill can be followed to its place, and nothing of the person is printed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -91,7 +90,11 @@ func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway
 	if err != nil {
 		return err
 	}
-	o := files.Options{Desk: srv.front(), Mapper: srv.drawnMapper(live), Clock: clock, System: s.System, Dir: g.path(s.Folder), Layout: layout, Log: srv.parts.log,
+	kept, err := srv.kept(g, live, files.Kind, clock)
+	if err != nil {
+		return err
+	}
+	o := files.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Clock: clock, System: s.System, Dir: g.path(s.Folder), Layout: layout, Log: srv.parts.log,
 		Settle: time.Duration(s.Settle), Marker: s.Marker, Every: time.Duration(s.Every), Wait: time.Duration(s.Wait), Keep: time.Duration(s.Keep),
 		GB18030: s.Charset == "gb18030", MaxSize: s.MaxBytes}
 	for _, code := range s.Institutions {
@@ -124,16 +127,8 @@ func (srv *server) tended(live *mapping.Live, clock gateway.Clock, trouble func(
 	})
 }
 
-// besideMapping is the folder of a mapping, where its layout lies; see mappingAt.
+// besideMapping is the folder of a mapping, where its layout lies.
 func (s *gatewaySettings) besideMapping(where string) (fs.FS, error) {
-	if at := s.path(where); isDir(at) {
-		where = at
-	}
-	fsys, _, _, err := findDefinition(where)
+	fsys, _, _, err := findDefinition(s.definitionAt(where))
 	return fsys, err
-}
-
-func isDir(name string) bool {
-	st, err := os.Stat(name)
-	return err == nil && st.IsDir()
 }

@@ -18,16 +18,18 @@ import (
 
 // dropbox is a HIS that speaks in files.
 type dropbox struct {
-	t   testing.TB
-	dir string
+	t    testing.TB
+	dir  string
+	base string // of the gateway
 }
 
 // clinic is the generic CSV clinic: a gateway that watches a folder, and the simulated centre.
 func clinic(t testing.TB) (*simServer, *server, *dropbox) {
-	d := &dropbox{t, t.TempDir()}
+	d := &dropbox{t: t, dir: t.TempDir()}
 	sim, gw := newHospital(t, func(g *gatewaySettings) {
 		g.Files = []filesSettings{{System: "clinic", Folder: d.dir, Mapping: "generic-csv", Institutions: []string{"H44010000001"},
 			Settle: config.Duration(-1), Every: config.Duration(5 * time.Millisecond)}}
+		d.base, g.Record.On = g.base, true
 	})
 	return sim, gw, d
 }
@@ -151,6 +153,7 @@ func TestCSVClinic(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(d.dir, "working", "2*")); len(left) > 0 {
 		t.Errorf("%v is left", left)
 	}
+	replaysItsDay(t, d.base, "generic-csv", 12, 2)
 }
 
 // asBook is a CSV as people's programs write it into a workbook: times are real dates, amounts numbers.

@@ -56,7 +56,12 @@ func newHospital(t testing.TB, set func(g *gatewaySettings)) (*simServer, *serve
 }
 
 func hl7Hospital(t testing.TB) (*simServer, *server) {
+	return hl7HospitalWith(t, func(*gatewaySettings) {})
+}
+
+func hl7HospitalWith(t testing.TB, set func(g *gatewaySettings)) (*simServer, *server) {
 	return newHospital(t, func(g *gatewaySettings) {
+		set(g)
 		g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
 			Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{"H44010000001"}}}}}
 	})
@@ -115,7 +120,8 @@ func (s *sender) want(step string, at func(string) string, ack, outcome, state s
 // The generic HL7 hospital: the whole outpatient ladder, with a lost answer, a repeated message and
 // the refund; then a stay in hospital from admission to the way back.
 func TestHL7Hospital(t *testing.T) {
-	sim, gw := hl7Hospital(t)
+	base := ""
+	sim, gw := hl7HospitalWith(t, func(g *gatewaySettings) { base, g.Record.On = g.base, true })
 	s := newSender(t, gw)
 
 	opened := s.send("outpatient-bill")
@@ -193,6 +199,7 @@ func TestHL7Hospital(t *testing.T) {
 	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
 		t.Errorf("%v %v", err, f.Problems)
 	}
+	replaysItsDay(t, base, "generic-hl7", 20, 3)
 }
 
 // What a refusal says: the place in the message, the code, whose job it is.

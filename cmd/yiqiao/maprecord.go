@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
+	"yiqiao/adapters/his/dbview"
+	"yiqiao/adapters/his/files"
+	"yiqiao/adapters/his/tabular"
 	"yiqiao/gateway"
 	"yiqiao/gateway/mapping"
 	"yiqiao/gateway/traffic"
@@ -47,13 +52,55 @@ func (srv *server) kept(g *gatewaySettings, live *mapping.Live, source string, c
 		}
 		srv.closers = append(srv.closers, srv.recorder.Close)
 	}
-	return srv.recorder.Mapper(live, g.reader(kind)), nil
+	mapper := srv.recorder.Mapper(live, g.reader(kind))
+	if kind.rows {
+		mapper = &rowKeeper{Mapper: mapper, seen: map[[sha256.Size]byte]bool{}}
+	}
+	return mapper, nil
+}
+
+// rowKeeper has messages of rows written down to be kept: they have no bytes of their own. One that is tried
+// again, because it is held or its outcome is not known yet, is kept once.
+type rowKeeper struct {
+	gateway.Mapper
+	mu   sync.Mutex
+	seen map[[sha256.Size]byte]bool
+}
+
+// mostSeen bounds what is remembered; what is forgotten may be kept twice.
+const mostSeen = 50_000
+
+// Map implements gateway.Mapper.
+func (k *rowKeeper) Map(s gateway.Source) (gateway.Mapped, error) {
+	if raw := tabular.Write(s); raw != nil && k.first(sha256.Sum256(raw)) {
+		s.Raw = raw
+	}
+	return k.Mapper.Map(s)
+}
+
+func (k *rowKeeper) first(d [sha256.Size]byte) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.seen[d] {
+		return false
+	}
+	if len(k.seen) >= mostSeen {
+		clear(k.seen)
+	}
+	k.seen[d] = true
+	return true
 }
 
 // reader reads messages as the gateway of this configuration does.
 func (s *gatewaySettings) reader(kind sourceKind) func([]byte) ([]gateway.Source, error) {
-	if kind.name == "fhir" {
+	switch {
+	case kind.name == "fhir":
 		return fhirSources(s.FHIR.Known...)
+	case kind.rows: // as they were written down
+		return func(b []byte) ([]gateway.Source, error) {
+			src, err := tabular.Read(kind.name, b)
+			return []gateway.Source{src}, err
+		}
 	}
 	return kind.read
 }
@@ -69,9 +116,17 @@ func (s *gatewaySettings) mappingOf(source string) (where, items string) {
 		where, items = s.SOAP.Mapping, s.SOAP.Items
 	case "fhir":
 		where, items = s.FHIR.Mapping, s.FHIR.Items
+	case files.Kind:
+		if len(s.Files) > 0 {
+			where, items = s.Files[0].Mapping, s.Files[0].Items
+		}
+	case dbview.Kind:
+		if len(s.DBView) > 0 {
+			where, items = s.DBView[0].Mapping, s.DBView[0].Items
+		}
 	}
-	if strings.ContainsAny(where, `/\.`) {
-		where = s.path(where)
+	if where != "" {
+		where = s.definitionAt(where)
 	}
 	if items != "" {
 		items = s.path(items)
@@ -83,7 +138,7 @@ func (s *gatewaySettings) mappingOf(source string) (where, items string) {
 // kinds of source than theirs are left out.
 func replayRecorded(ctx context.Context, g *gatewaySettings, day string, current, candidate *definition) (replayReport, error) {
 	r := newReplay(current, candidate)
-	current.kind.read = g.reader(current.kind)
+	read := g.reader(current.kind)
 	days := traffic.Days(g.trafficDir())
 	if day != "" {
 		if !slices.Contains(days, day) {
@@ -107,7 +162,8 @@ func replayRecorded(ctx context.Context, g *gatewaySettings, day string, current
 			if m.Kind != current.Source {
 				return nil
 			}
-			return r.add(fmt.Sprintf("%s/%d", d, n), m.Raw, current, candidate)
+			list, err := read(m.Raw)
+			return r.add(fmt.Sprintf("%s/%d", d, n), list, err, current, candidate)
 		})
 		if err != nil {
 			return r, err

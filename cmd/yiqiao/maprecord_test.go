@@ -98,3 +98,84 @@ func TestRecordedDay(t *testing.T) {
 		}
 	}
 }
+
+// replaysItsDay feeds what a reference hospital recorded through a candidate that gives every outpatient bill another
+// complaint: as many messages change as there were bills that could be mapped, in that field alone; everything is
+// read again, nothing on the disk or in the report names a patient or holds what the patient showed.
+func replaysItsDay(t *testing.T, base, mapping string, least, bills int) {
+	t.Helper()
+	candidate := filepath.Join(t.TempDir(), "new")
+	if err := os.MkdirAll(candidate, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := "mapping: new\nversion: \"1\"\nextends: " + mapping + "\nevents:\n  outpatient-bill:\n    set:\n      visit.complaint: {value: 复诊取药}\n"
+	if err := os.WriteFile(filepath.Join(candidate, "mapping.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	items := filepath.Join("..", "..", "gateway", "mapping", "defs", mapping, "items.csv")
+	code, out := runMap(t, "replay", "--config", base, "--against", mapping, "--defs", candidate, "--items", items, "--json")
+	var r replayReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitNo {
+		t.Fatalf("exit %d %v\n%s", code, err, out)
+	}
+	if r.Messages < least || r.Changed != bills || len(r.Unread) != 0 || r.Lost != 0 {
+		t.Errorf("%d messages, want at least %d; %d changed, want %d; %d unread, %d lost\n%s", r.Messages, least, r.Changed, bills, len(r.Unread), r.Lost, out)
+	}
+	for _, m := range r.Differ {
+		if len(m.Changes) != 1 || !strings.HasSuffix(m.Changes[0].Path, "/visit/complaint") {
+			t.Errorf("%s: %+v", m.File, m.Changes)
+		}
+	}
+	if strings.Contains(out, "测试甲") || strings.Contains(out, "999999198503120018") {
+		t.Error("a patient is named in the report")
+	}
+	_ = filepath.WalkDir(filepath.Join(base, "data", "traffic"), func(p string, e fs.DirEntry, _ error) error {
+		if b, err := os.ReadFile(p); err == nil && bytes.Contains(b, []byte("测试甲")) {
+			t.Errorf("%s is not sealed", p)
+		}
+		return nil
+	})
+}
+
+// A folder of files, too, is fed through both mappings: each is read by its layout.
+func TestReplayFolder(t *testing.T) {
+	for _, name := range shippedNames() {
+		old := unpack(t, name)
+		_ = filepath.WalkDir(filepath.Join(old, "cases"), func(p string, e fs.DirEntry, _ error) error {
+			if strings.HasSuffix(p, ".json") {
+				return os.Remove(p)
+			}
+			return nil
+		})
+		code, out := runMap(t, "replay", filepath.Join(old, "cases"), "--against", old, "--defs", name, "--json")
+		var r replayReport
+		if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK {
+			t.Fatalf("%s: exit %d %v\n%s", name, code, err, out)
+		}
+		if r.Messages < 10 || r.Changed != 0 || len(r.Unread) > 0 {
+			t.Errorf("%s: %d messages, %d changed, %v", name, r.Messages, r.Changed, r.Unread)
+		}
+	}
+}
+
+// The mapping in force is found as the gateway finds it: a folder beside the configuration, or a shipped one.
+func TestMappingInForce(t *testing.T) {
+	base := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(base, "ours"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(base, "ours", "mapping.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := &gatewaySettings{base: base, HL7: []hl7Settings{{Mapping: "ours"}}, SOAP: soapSettings{Mapping: "./ours"}, FHIR: fhirSettings{Mapping: "generic-fhir"},
+		Files: []filesSettings{{Mapping: "ours", Items: "a.csv"}}, DBView: []dbviewSettings{{Mapping: "generic-sql"}}}
+	ours := filepath.Join(base, "ours")
+	for source, want := range map[string]string{"hl7": ours, "xml": ours, "fhir": "generic-fhir", "csv": ours, "sql": "generic-sql", "x": ""} {
+		if got, _ := g.mappingOf(source); got != want {
+			t.Errorf("%s: %s, want %s", source, got, want)
+		}
+	}
+	if _, items := g.mappingOf("csv"); items != filepath.Join(base, "a.csv") {
+		t.Errorf("items at %s", items)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"sort"
 
 	"github.com/spf13/cobra"
+
+	"yiqiao/gateway"
 )
 
 func mapReplayCommand(s *streams) *cobra.Command {
@@ -118,18 +120,19 @@ func replay(from string, current, candidate *definition) (replayReport, error) {
 		if err != nil {
 			return r, err
 		}
-		if err := r.add(file, text, current, candidate); err != nil {
+		list, bad := current.read(file, text)
+		if err := r.add(file, list, bad, current, candidate); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
 }
 
-// add feeds the messages of one file, or one that was recorded, through both mappings.
-func (r *replayReport) add(name string, text []byte, current, candidate *definition) error {
-	list, err := current.kind.read(text)
-	if err != nil {
-		r.Unread = append(r.Unread, caseResult{Name: name, Problem: err.Error()})
+// add feeds the messages of one file, or one that was recorded, through both mappings. bad is why they can
+// not be read.
+func (r *replayReport) add(name string, list []gateway.Source, bad error, current, candidate *definition) error {
+	if bad != nil {
+		r.Unread = append(r.Unread, caseResult{Name: name, Problem: bad.Error()})
 		return nil
 	}
 	for i, src := range list {

@@ -84,14 +84,22 @@ func (s *gatewaySettings) checkHL7(known map[string]bool) (faults []string) {
 	return faults
 }
 
-// mappingAt loads a mapping that may be changed while it is in use. Where it is a folder it is relative
-// to the configuration.
-func (s *gatewaySettings) mappingAt(where, items string) (*mapping.Live, error) {
+// definitionAt is where a mapping of the configuration lies: a folder is relative to the configuration, every
+// other name is that of a shipped one.
+func (s *gatewaySettings) definitionAt(where string) string {
+	at := s.path(where)
 	if strings.ContainsAny(where, `/\.`) {
-		where = s.path(where)
-	} else if _, err := os.Stat(filepath.Join(s.path(where), mapping.File)); err == nil {
-		where = s.path(where)
+		return at
 	}
+	if _, err := os.Stat(filepath.Join(at, mapping.File)); err == nil {
+		return at
+	}
+	return where
+}
+
+// mappingAt loads a mapping that may be changed while it is in use.
+func (s *gatewaySettings) mappingAt(where, items string) (*mapping.Live, error) {
+	where = s.definitionAt(where)
 	if items != "" {
 		items = s.path(items)
 	}

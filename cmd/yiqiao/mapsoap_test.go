@@ -17,14 +17,14 @@ import (
 
 // The generic XML hospital runs the outpatient ladder, plain and in a SOAP envelope in GBK, and a stay.
 func TestXMLHospital(t *testing.T) {
-	key := ""
+	key, base := "", ""
 	sim, gw := newHospital(t, func(g *gatewaySettings) {
 		b, err := os.ReadFile(filepath.Join(g.base, starterAPIKey))
 		if err != nil {
 			t.Fatal(err)
 		}
 		key = strings.TrimSpace(string(b))
-		g.SOAP.Mapping = "generic-xml"
+		g.SOAP.Mapping, base, g.Record.On = "generic-xml", g.base, true
 	})
 	send := func(name string, edits ...string) func(string) string {
 		t.Helper()
@@ -121,4 +121,5 @@ func TestXMLHospital(t *testing.T) {
 	if f, err := gw.journal.Fsck(context.Background()); err != nil || len(f.Problems) > 0 {
 		t.Errorf("%v %v", err, f.Problems)
 	}
+	replaysItsDay(t, base, "generic-xml", 15, 2)
 }

@@ -40,7 +40,7 @@ func TestKillOverFilesAndViews(t *testing.T) {
 		t.Run(crash+" "+way, func(t *testing.T) {
 			dbtest.Exec(t, db, "delete from yb_request", "delete from yb_diagnosis", "delete from yb_fee", "delete from yb_result")
 			s := newSite(t)
-			d := &dropbox{t, filepath.Join(s.dir, "in")}
+			d := &dropbox{t: t, dir: filepath.Join(s.dir, "in")}
 			if err := os.Mkdir(d.dir, 0o700); err != nil {
 				t.Fatal(err)
 			}

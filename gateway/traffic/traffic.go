@@ -48,7 +48,7 @@ type Options struct {
 // Message is one that was kept.
 type Message struct {
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"`    // of the source: hl7, xml, fhir
+	Kind    string    `json:"kind"`    // of the source: hl7, xml, fhir, csv, sql
 	Mapping string    `json:"mapping"` // that took it, with its version
 	Raw     []byte    `json:"raw"`     // with the credentials blotted out
 }

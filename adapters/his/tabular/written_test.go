@@ -1,0 +1,56 @@
+package tabular_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"yiqiao/adapters/his/tabular"
+	"yiqiao/gateway"
+)
+
+// A message that was written down reads as it did before, by every path.
+func TestWritten(t *testing.T) {
+	head, err := tabular.NewHead([]string{"id", "name", "amount"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fees, err := tabular.NewHead([]string{"amount", "code"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &tabular.Message{Type: "BILL", ID: "F1-2", Key: "K", File: "a.csv", Rows: []*tabular.Row{
+		{Head: head, Cells: []string{"1", "甲 <a&b> \"c\" \\d", ""}, Number: 2},
+		{Head: fees, Cells: []string{"12.30", "X"}, Number: 1, Part: "fee"},
+		{Head: fees, Cells: []string{"0.5"}, Number: 2, Part: "fee"},
+	}}
+	was := m.Source("sql")
+	b := tabular.Write(was)
+	if !strings.Contains(string(b), "甲 <a&b>") {
+		t.Errorf("a text is not as it was: %s", b)
+	}
+	is, err := tabular.Read("sql", b)
+	if err != nil || is.Type != "BILL" || is.ID != "F1-2" || is.Notation != "sql" {
+		t.Fatalf("%v %+v", err, is)
+	}
+	for _, text := range []string{"id", "name", "amount", "[fee]amount", "[fee]code", "$id", "$key", "$file", "$row", "/name", "[id=1]name"} {
+		p, err := tabular.Notation{Kind: "sql"}.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := p.All(was.Scope), p.All(is.Scope)
+		v, found := p.Value(was.Scope)
+		w, there := p.Value(is.Scope)
+		if !reflect.DeepEqual(a, b) || v != w || found != there || len(p.Each(was.Scope)) != len(p.Each(is.Scope)) {
+			t.Errorf("%s: %q %q, %q %q", text, a, b, v, w)
+		}
+	}
+	if tabular.Write(gateway.Source{Scope: "text"}) != nil {
+		t.Error("what is no message of rows was written down")
+	}
+	for _, bad := range []string{"", "{}", `{"heads":[["a"]],"rows":[]}`, `{"heads":[["a"]],"rows":[{"head":1}]}`, `{"heads":[["a"]],"rows":[{"head":-1}]}`, `{"heads":[["a","a"]],"rows":[{"head":0}]}`} {
+		if _, err := tabular.Read("sql", []byte(bad)); err == nil {
+			t.Errorf("%s was read", bad)
+		}
+	}
+}
