@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,6 +116,18 @@ func TestReviewNeedsAccounts(t *testing.T) {
 	}
 	a.command(exitOK, &p, "review", "approve", "1", "--by", "wang", "--password-file", secrets["wang"], "--json")
 	if p.State != review.Applied {
+		t.Errorf("%+v", p)
+	}
+	// Who may only propose takes back its own, and nobody else's.
+	again := slices.Clone(propose)
+	again[2] = string(a.parked())
+	a.command(exitOK, &p, append(again, "--by", "li", "--password-file", secrets["li"], "--json")...)
+	back := []string{"review", "reject", strconv.Itoa(p.No), "--why", "看错"}
+	if words := a.command(exitNo, nil, append(back, "--by", "zhao", "--password-file", secrets["zhao"])...); !strings.Contains(words, "not-permitted") {
+		t.Error(words)
+	}
+	a.command(exitOK, &p, append(back, "--by", "li", "--password-file", secrets["li"], "--json")...)
+	if p.State != review.Rejected || p.Decided.By.ID != "li" {
 		t.Errorf("%+v", p)
 	}
 	var list []people.Account

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -137,6 +138,20 @@ func TestSessions(t *testing.T) {
 	}
 	at := "/api/v1/reviews/1/approve"
 	if w := a.asked("POST", at, gateway.DecideReview{RequestID: "d", By: gateway.ClaimedBy{ID: "li"}, Why: "x"}, "Authorization", "Bearer "+li); problemCode(w) != gateway.CodeNotPermitted {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	// What it proposed it may take back; another who may not decide can not.
+	zhao := a.enter(r, "zhao", []string{"cashier"}, simHospital)
+	other := propose
+	other.RequestID, other.Record = "p2", a.parked()
+	a.must(json.Unmarshal(a.asked("POST", "/api/v1/reviews", other, "Authorization", "Bearer "+li).Body.Bytes(), &p))
+	back := fmt.Sprintf("/api/v1/reviews/%d/reject", p.No)
+	if w := a.asked("POST", back, gateway.DecideReview{RequestID: "d", By: gateway.ClaimedBy{ID: "zhao"}, Why: "x"}, "Authorization", "Bearer "+zhao); problemCode(w) != gateway.CodeNotPermitted {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	w = a.asked("POST", back, gateway.DecideReview{RequestID: "d", By: gateway.ClaimedBy{ID: "li"}, Why: "看错"}, "Authorization", "Bearer "+li)
+	a.must(json.Unmarshal(w.Body.Bytes(), &p))
+	if w.Code != 200 || p.State != review.Rejected {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	// Somebody of another hospital does not see it.

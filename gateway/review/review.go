@@ -255,9 +255,16 @@ func (b *Book) carryOut(ctx context.Context, p Proposal, e event, n int) error {
 	return b.write(ctx, n, e)
 }
 
-// Reject is anybody's no, also that of the person who proposed. why must be given.
+// Reject is the no of whoever may decide, or of the person who proposed: that one takes back its own, which
+// needs no more than to be allowed to propose. why must be given.
 func (b *Book) Reject(ctx context.Context, by gateway.Person, no int, why string) (Proposal, error) {
-	if err := b.may(ctx, by, MayDecide); err != nil {
+	what := MayDecide
+	if p, err := b.Show(ctx, no); err == nil && p.State != Suggested && same(p.Proposed.By, by) {
+		what = MayPropose
+	} else if err != nil && !isCode(err, gateway.CodeNotFound) {
+		return Proposal{}, err
+	}
+	if err := b.may(ctx, by, what); err != nil {
 		return Proposal{}, err
 	}
 	if strings.TrimSpace(why) == "" {

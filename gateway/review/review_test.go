@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -488,6 +489,47 @@ func TestRolesAreAsked(t *testing.T) {
 	b.want(err, gateway.CodeKeyWrong)
 	_, err = k.Approve(bg, gateway.Person{ID: "wang", Roles: []string{string(MayDecide)}}, p.No, "")
 	b.must(err)
+}
+
+// Who may only propose takes back its own proposal, and no other; who may do neither takes back nothing.
+func TestOnesOwnIsTakenBack(t *testing.T) {
+	b := newBench(t, gatewaytest.NewJournal())
+	k, err := New(Options{Journal: b.j, Hand: b.hands, Clock: b.clock, Digest: digest, May: func(_ context.Context, p gateway.Person, what gateway.Act) error {
+		if slices.Contains(p.Roles, string(what)) {
+			return nil
+		}
+		return &gateway.Error{Code: gateway.CodeNotPermitted}
+	}})
+	b.must(err)
+	clerk := func(id string) gateway.Person { return gateway.Person{ID: id, Roles: []string{string(MayPropose)}} }
+	p, err := k.Propose(bg, clerk("li"), draft(b.parked(), gateway.HandAbsent))
+	b.must(err)
+	_, err = k.Reject(bg, clerk("zhao"), p.No, "x")
+	b.want(err, gateway.CodeNotPermitted)
+	_, err = k.Reject(bg, gateway.Person{ID: "li"}, p.No, "x") // no role any more
+	b.want(err, gateway.CodeNotPermitted)
+	_, err = k.Reject(bg, clerk("li"), p.No+1, "x") // what is not there is nobody's own
+	b.want(err, gateway.CodeNotPermitted)
+	_, err = k.Approve(bg, clerk("li"), p.No, "x")
+	b.want(err, gateway.CodeNotPermitted)
+	_, err = k.Reject(bg, clerk("li"), p.No, " ")
+	b.want(err, gateway.CodeRequestInvalid)
+	p, err = k.Reject(bg, clerk("LI"), p.No, "看错")
+	b.must(err)
+	if p.State != Rejected || p.Decided == nil || p.Decided.By.ID != "LI" {
+		t.Errorf("%+v", p)
+	}
+	_, err = k.Reject(bg, clerk("zhao"), p.No, "x")
+	b.want(err, gateway.CodeNotPermitted)
+
+	// A suggestion has no person behind it, also when somebody has the program's name.
+	n, err := k.Suggest(bg, gateway.Person{ID: "li"}, []Suggestion{{Subject: Subject{Kind: KindRecord, ID: string(b.parked())}, Decision: gateway.HandDecision{Do: gateway.HandAbsent}, Why: "x"}})
+	b.must(err)
+	_, err = k.Reject(bg, clerk("li"), p.No+2, "x")
+	b.want(err, gateway.CodeNotPermitted)
+	if n != 1 {
+		t.Error(n)
+	}
 }
 
 // What belongs to an institution a person does not work for is not there.

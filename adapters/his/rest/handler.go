@@ -98,7 +98,8 @@ func New(o Options) (*Handler, error) {
 	api.POST("/reviews", h.serve(h.guardedOrPerson(gateway.ActReviewPropose, h.postReview)))
 	api.GET("/reviews/:id", h.serve(h.guardedOrPerson(gateway.ActReviewRead, h.getReview)))
 	api.POST("/reviews/:id/approve", h.serve(h.guardedOrPerson(gateway.ActReviewDecide, h.postReviewApprove)))
-	api.POST("/reviews/:id/reject", h.serve(h.guardedOrPerson(gateway.ActReviewDecide, h.postReviewReject)))
+	// Who proposed may take back its own: the book asks for ActReviewDecide of everybody else.
+	api.POST("/reviews/:id/reject", h.serve(h.guardedOrPerson(gateway.ActReviewPropose, h.postReviewReject)))
 	api.GET("/settlements/:id/einvoices", h.guarded(h.getSettlementInvoices))
 	api.POST("/einvoices", h.guarded(h.postInvoice))
 	api.POST("/einvoices/:id/reverse", h.guarded(h.postInvoiceReverse))
