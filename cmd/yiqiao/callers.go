@@ -14,6 +14,7 @@ import (
 	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
+	"yiqiao/gateway/certs"
 	"yiqiao/gateway/nonce"
 	"yiqiao/schemas/ident"
 )
@@ -32,24 +33,40 @@ func (s tlsSettings) faults() (list []string) {
 	return list
 }
 
-// config is nil where there is no TLS. Callers without a certificate are let in: they may have a key.
-func (s *gatewaySettings) tlsConfig(clock gateway.Clock) (*tls.Config, error) {
-	if s.TLS.Cert == "" {
+// listenTLS is the TLS of one of our listeners, nil where it has none: its certificate is read anew when the files
+// change, client_ca at the start only.
+func (srv *server) listenTLS(g *gatewaySettings, name string, at tlsSettings, clock gateway.Clock) (*tls.Config, error) {
+	if at.Cert == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(s.path(s.TLS.Cert), s.path(s.TLS.Key))
+	pair, err := certs.Open(certs.Options{Name: name, Cert: g.path(at.Cert), Key: g.path(at.Key), Clock: clock, Log: srv.parts.log})
+	if err != nil {
+		return nil, err
+	}
+	srv.pairs = append(srv.pairs, pair)
+	tc := &tls.Config{GetCertificate: pair.Certificate, MinVersion: tls.VersionTLS12, Time: clock.Now}
+	if at.ClientCA != "" {
+		pem, err := os.ReadFile(g.path(at.ClientCA))
+		if err != nil {
+			return nil, err
+		}
+		if tc.ClientCAs = x509.NewCertPool(); !tc.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("client_ca holds no certificate")
+		}
+	}
+	return tc, nil
+}
+
+// interfaceTLS is that of the HIS interface. Callers without a certificate are let in: they may have a key.
+func (srv *server) interfaceTLS(g *gatewaySettings, clock gateway.Clock) (*tls.Config, error) {
+	tc, err := srv.listenTLS(g, "interface", g.TLS, clock)
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	tc := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, Time: clock.Now}
-	if s.TLS.ClientCA != "" {
-		pem, err := os.ReadFile(s.path(s.TLS.ClientCA))
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		tc.ClientCAs, tc.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
-		if !tc.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("tls: client_ca holds no certificate")
+	if tc != nil {
+		tc.ClientAuth = tls.RequestClientCert
+		if tc.ClientCAs != nil {
+			tc.ClientAuth = tls.VerifyClientCertIfGiven
 		}
 	}
 	return tc, nil

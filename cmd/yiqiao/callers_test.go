@@ -39,10 +39,11 @@ type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	life time.Duration // of what it makes
 }
 
 func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t}
+	a := &authority{t: t, life: time.Hour}
 	a.cert, a.key = a.make("test CA", nil)
 	return a
 }
@@ -54,7 +55,7 @@ func (a *authority) make(cn string, by *authority) (*x509.Certificate, *ecdsa.Pr
 		a.t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: cn}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter: time.Now().Add(a.life), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	parent, signer := tmpl, key
 	if by != nil {
@@ -89,12 +90,13 @@ func writePEM(t *testing.T, dir, name, kind string, der []byte) string {
 
 // secured is a gateway with TLS whose system his-main signs, his-cert shows a certificate and his-plain has a key.
 type secured struct {
-	t   *testing.T
-	dir string
-	ca  *authority
-	his tls.Certificate // of his-cert
-	gw  *server
-	end func()
+	t     *testing.T
+	dir   string
+	ca    *authority
+	his   tls.Certificate // of his-cert
+	clock movedClock
+	gw    *server
+	end   func()
 }
 
 func newSecured(t *testing.T) *secured {
@@ -103,19 +105,24 @@ func newSecured(t *testing.T) *secured {
 	if _, err := writeStarter(s.dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
 		t.Fatal(err)
 	}
-	own := s.ca.pair("gateway")
-	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, s.dir, "gw.pem", "CERTIFICATE", own.Certificate[0])
-	writePEM(t, s.dir, "gw.key", "PRIVATE KEY", key)
+	s.own(s.ca.pair("gateway"))
 	writePEM(t, s.dir, "ca.pem", "CERTIFICATE", s.ca.cert.Raw)
 	if err := os.WriteFile(filepath.Join(s.dir, "secrets/his-main.sign"), []byte(signingKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.start()
 	return s
+}
+
+// own makes a pair the gateway's.
+func (s *secured) own(pair tls.Certificate) {
+	s.t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	writePEM(s.t, s.dir, "gw.pem", "CERTIFICATE", pair.Certificate[0])
+	writePEM(s.t, s.dir, "gw.key", "PRIVATE KEY", key)
 }
 
 func (s *secured) start() {
@@ -134,10 +141,12 @@ func (s *secured) start() {
 		hisSettings{System: "his-named", Certificates: []string{"subject:CN=his-named"}, Institutions: g.HIS[0].Institutions},
 		hisSettings{System: "his-plain", KeyDigest: hex.EncodeToString(digest[:]), Institutions: g.HIS[0].Institutions})
 	g.SOAP.Mapping, g.FHIR.Mapping = "generic-xml", "generic-fhir"
+	g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7", Cert: "gw.pem", Key: "gw.key", Clients: []hl7Client{{System: "hl7", Networks: []string{"127.0.0.0/8"}, Institutions: g.HIS[0].Institutions}}}}
+	g.Manage.Listen = "127.0.0.1:0"
 	if err := g.check(); err != nil {
 		s.t.Fatal(err)
 	}
-	if s.gw, err = newServer(context.Background(), g, io.Discard, systemClock{}); err != nil {
+	if s.gw, err = newServer(context.Background(), g, io.Discard, &s.clock); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -195,6 +204,72 @@ func (s *secured) sign(r *http.Request, body string) *http.Request {
 	}
 	admit.Sign(func() hash.Hash { return p.NewSM3() }, []byte(signingKey), "his-main", r, []byte(body), time.Now(), rand.Text())
 	return r
+}
+
+// A renewed certificate is shown by both listeners without a restart, and what is told of its end follows; one
+// that can not be used is not taken, and that is told.
+func TestCertificateIsReadAnew(t *testing.T) {
+	s := newSecured(t)
+	shown := func(address string) string {
+		t.Helper()
+		pool := x509.NewCertPool()
+		pool.AddCert(s.ca.cert)
+		c, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	told := func(want ...string) {
+		t.Helper()
+		resp, err := http.Get("http://" + s.gw.parts.watch.ln.Addr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(b), w) {
+				t.Errorf("no %s in the metrics", w)
+			}
+		}
+	}
+	at := []string{s.gw.addr(), s.gw.hl7[0].ln.Addr().String()}
+	is := func(want string) {
+		t.Helper()
+		for _, a := range at {
+			if got := shown(a); got != want {
+				t.Errorf("%s shows %s, want %s", a, got, want)
+			}
+		}
+	}
+	is("gateway")
+	told(`yiqiao_certificate_not_taken{name="interface"} 0`, `yiqiao_certificate_not_taken{name="hl7:0"} 0`, `yiqiao_expiry_days{kind="certificate",name="interface"} 0.04`)
+	kept := s.client() // a connection that is there goes on
+	if status, _, _ := s.send(kept, s.request("GET", "/healthz", "")); status != 200 {
+		t.Error(status)
+	}
+	s.own(s.ca.pair("renewed"))
+	s.clock.forward(10 * time.Second)
+	is("renewed")
+	if status, _, _ := s.send(kept, s.request("GET", "/healthz", "")); status != 200 {
+		t.Error(status)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "gw.key"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.forward(10 * time.Second)
+	is("renewed")
+	told(`yiqiao_certificate_not_taken{name="interface"} 1`, `yiqiao_certificate_not_taken{name="hl7:0"} 1`)
+	s.ca.life = 48 * time.Hour
+	s.own(s.ca.pair("again"))
+	s.clock.forward(10 * time.Second)
+	is("again")
+	told(`yiqiao_certificate_not_taken{name="interface"} 0`, `yiqiao_expiry_days{kind="certificate",name="interface"} 1.99`, `yiqiao_expiry_days{kind="certificate",name="hl7:0"} 1.99`)
 }
 
 // Signed calls at every door that speaks HTTP; and none is taken twice, also after a restart.

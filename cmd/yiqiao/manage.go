@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,9 +28,9 @@ type manageSettings struct {
 type watching struct {
 	m        *metrics.Metrics
 	token    string
-	srv      *server // set once it is put together
-	expiries []metrics.Expiry
-	systems  []string // whose answers are brought
+	srv      *server          // set once it is put together
+	expiries []metrics.Expiry // of keys; those of certificates are asked for
+	systems  []string         // whose answers are brought
 	http     *http.Server
 	ln       net.Listener
 }
@@ -73,22 +72,8 @@ func (s *gatewaySettings) watching(p *parts, clock gateway.Clock) (*watching, er
 			}
 		}
 	}
-	w.certificate("interface", s, s.TLS.Cert, s.TLS.Key)
-	for i, h := range s.HL7 {
-		w.certificate("hl7:"+strconv.Itoa(i), s, h.Cert, h.Key)
-	}
 	w.m, err = metrics.New(o)
 	return w, err
-}
-
-// certificate shows until when one of our own is good. Whoever uses it says what is wrong with it.
-func (w *watching) certificate(name string, s *gatewaySettings, cert, key string) {
-	if cert == "" {
-		return
-	}
-	if pair, err := tls.LoadX509KeyPair(s.path(cert), s.path(key)); err == nil && pair.Leaf != nil {
-		w.expiries = append(w.expiries, metrics.Expiry{Kind: "certificate", Name: name, Until: pair.Leaf.NotAfter})
-	}
 }
 
 // line is what is told of the messages of a centre.
@@ -126,6 +111,10 @@ func (w *watching) picture() (p metrics.Picture) {
 			p.Expiries = append(p.Expiries, metrics.Expiry{Kind: "certificate", Name: "centre:" + name, Until: st.CertUntil})
 		}
 	}
+	for _, pair := range srv.pairs {
+		st := pair.Stand()
+		p.Expiries = append(p.Expiries, metrics.Expiry{Kind: "certificate", Name: st.Name, Until: st.Until, Listener: true, Trouble: st.Trouble != ""})
+	}
 	st := srv.journal.db.Stats()
 	p.Journal = metrics.Journal{Operations: st.Operations, Commits: st.Commits, Rollbacks: st.Rollbacks, Syncs: st.Syncs}
 	p.SignIns = srv.desk.SignIns()
@@ -142,6 +131,9 @@ func centrePicture(name string, st centre.Stats) metrics.Centre {
 
 // look reads the journal.
 func (w *watching) look(ctx context.Context) (s metrics.Sample, err error) {
+	for _, pair := range w.srv.pairs { // also while nobody calls
+		pair.Look()
+	}
 	j := w.srv.journal
 	list, err := j.Live(ctx)
 	if err != nil {

@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -123,7 +122,7 @@ func (s *gatewaySettings) mappingAt(where, items string) (*mapping.Live, error) 
 }
 
 // openHL7 builds a listener and opens its port.
-func (srv *server) openHL7(g *gatewaySettings, h hl7Settings, clock gateway.Clock) (*hl7Listener, error) {
+func (srv *server) openHL7(g *gatewaySettings, name string, h hl7Settings, clock gateway.Clock) (*hl7Listener, error) {
 	live, err := g.mappingAt(h.Mapping, h.Items)
 	if err != nil {
 		return nil, err
@@ -157,9 +156,12 @@ func (srv *server) openHL7(g *gatewaySettings, h hl7Settings, clock gateway.Cloc
 	if l.srv, err = hl7.New(o); err != nil {
 		return nil, err
 	}
-	tc, err := g.hl7TLS(h)
+	tc, err := srv.listenTLS(g, name, tlsSettings{Cert: h.Cert, Key: h.Key, ClientCA: h.ClientCA}, clock)
 	if err != nil {
 		return nil, err
+	}
+	if tc != nil && tc.ClientCAs != nil {
+		tc.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	if l.ln, err = net.Listen("tcp", h.Listen); err != nil {
 		return nil, err
@@ -170,32 +172,10 @@ func (srv *server) openHL7(g *gatewaySettings, h hl7Settings, clock gateway.Cloc
 	return l, nil
 }
 
-func (s *gatewaySettings) hl7TLS(h hl7Settings) (*tls.Config, error) {
-	if h.Cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(s.path(h.Cert), s.path(h.Key))
-	if err != nil {
-		return nil, err
-	}
-	tc := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if h.ClientCA != "" {
-		pem, err := os.ReadFile(s.path(h.ClientCA))
-		if err != nil {
-			return nil, err
-		}
-		tc.ClientCAs, tc.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !tc.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("client_ca holds no certificate")
-		}
-	}
-	return tc, nil
-}
-
 // openMapped opens every listener of mapped messages; they work beside the desk.
 func (srv *server) openMapped(g *gatewaySettings, clock gateway.Clock) error {
 	for i, h := range g.HL7 {
-		l, err := srv.openHL7(g, h, clock)
+		l, err := srv.openHL7(g, "hl7:"+strconv.Itoa(i), h, clock)
 		if err != nil {
 			return fmt.Errorf("hl7[%d]: %w", i, err)
 		}

@@ -23,6 +23,7 @@ import (
 	"yiqiao/adapters/his/admit"
 	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
+	"yiqiao/gateway/certs"
 	"yiqiao/gateway/flow"
 	"yiqiao/gateway/invoice"
 	"yiqiao/gateway/observe/trace"
@@ -98,6 +99,7 @@ type server struct {
 	routes   []string // of the HIS interface, and what is mounted beside it
 	refused  *refusals
 	guard    *admit.Guard
+	pairs    []*certs.Pair // certificates of our listeners; nothing is added once it runs
 	ln       net.Listener
 	http     *http.Server
 	closers  []func()
@@ -220,7 +222,7 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	if err != nil {
 		return nil, err
 	}
-	tc, err := g.tlsConfig(clock)
+	tc, err := srv.interfaceTLS(g, clock)
 	if err != nil {
 		return nil, err
 	}

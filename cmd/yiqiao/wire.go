@@ -315,9 +315,10 @@ func checkGateway(path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = s.tlsConfig(systemClock{}); err != nil {
+	p, err := s.build(io.Discard, systemClock{})
+	if err != nil {
 		return err
 	}
-	_, err = s.build(io.Discard, systemClock{})
+	_, err = (&server{parts: p}).interfaceTLS(s, systemClock{})
 	return err
 }

@@ -52,6 +52,7 @@ var (
 
 	dSignIns  = desc("sign_ins", "operators signed in at the centre", "institution")
 	dExpiry   = desc("expiry_days", "days until a certificate or key ends, below zero once it has", "kind", "name")
+	dNotTaken = desc("certificate_not_taken", "1 while the files of a listener's certificate hold one that can not be used; the one before is", "name")
 	dDegraded = desc("degraded", "1 while something beside the desk fails; /healthz says what")
 )
 
@@ -61,7 +62,7 @@ func Names() []string {
 	var list []string
 	for _, d := range []*prometheus.Desc{dInfo, dTransactions, dTook, dCalls, dCallTook, dRefused, dBreaker, dInFlight, dMaxInFlight, dHeldOff,
 		dLastAnswer, dSkew, dOpen, dOpenOldest, dUploads, dUploadAge, dDead, dDeadAge, dDeliveries, dDeliverAge, dQueue, dHealthy, dLooked,
-		dOperations, dCommits, dRollbacks, dSyncs, dSignIns, dExpiry, dDegraded} {
+		dOperations, dCommits, dRollbacks, dSyncs, dSignIns, dExpiry, dNotTaken, dDegraded} {
 		_, after, _ := strings.Cut(d.String(), `fqName: "`)
 		name, _, _ := strings.Cut(after, `"`)
 		list = append(list, name)
@@ -185,6 +186,9 @@ func (m *Metrics) picture(s sending, now time.Time) {
 	}
 	for _, e := range p.Expiries {
 		s.gauge(dExpiry, e.Until.Sub(now).Hours()/24, e.Kind, e.Name)
+		if e.Listener {
+			s.flag(dNotTaken, e.Trouble, e.Name)
+		}
 	}
 	if p.Queue != nil {
 		s.flag(dQueue, p.Queue.Trouble != "", p.Queue.Kind)

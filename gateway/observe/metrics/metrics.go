@@ -70,6 +70,8 @@ type Expiry struct {
 	Kind  string // certificate, key
 	Name  string // "centre:main", "hl7:0", "peer-key:main:0"
 	Until time.Time
+	// Of a listener's certificate: whether its files hold a newer one that can not be used.
+	Listener, Trouble bool
 }
 
 // Sample is what Look has read.
