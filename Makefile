@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: help demo build test race interop torture torture-long check cross vuln bench fuzz generate clean
+.PHONY: help demo build test race interop alerts torture torture-long check cross vuln bench fuzz generate clean
 
 help: ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ race: ## run all tests under the race detector (needs a C compiler)
 interop: ## SM2/SM3/SM4 against OpenSSL, BouncyCastle, sm-crypto and gmssl, fetched first
 	@scripts/interop.sh
 	CI=$${CI:-true} $(GO) test ./crypto/interop
+
+alerts: build ## deploy/alerts.yaml and what a gateway shows, tried in a real Prometheus, fetched first
+	@scripts/alerts.sh
 
 torture: build ## whole-system simulation: 1,000 seeds, see docs/torture.md
 	@bin/yiqiao torture --seeds 1000

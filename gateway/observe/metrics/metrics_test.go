@@ -44,7 +44,9 @@ func busy(t testing.TB) *Metrics {
 		Picture: func() Picture {
 			return Picture{Centres: []Centre{{Name: "main", Breaker: "open", InFlight: 3, MaxInFlight: 64, Busy: 2, Down: 5, LastAnswer: noon, Skew: -90 * time.Second, SkewKnown: true}},
 				Journal: Journal{Operations: 40, Commits: 10, Rollbacks: 1, Syncs: 12}, SignIns: map[ident.Institution]int{"H44010000001": 2},
-				Expiries: []Expiry{{"certificate", "centre:main", noon.Add(36 * time.Hour)}}, Queue: &gateway.QueueState{Kind: "kafka", Trouble: "x"}, Degraded: true}
+				Expiries: []Expiry{{Kind: "certificate", Name: "centre:main", Until: noon.Add(36 * time.Hour)},
+					{Kind: "certificate", Name: "interface", Until: noon.Add(36 * time.Hour), Listener: true, Trouble: true},
+					{Kind: "certificate", Name: "hl7:0", Until: noon.Add(36 * time.Hour), Listener: true}}, Queue: &gateway.QueueState{Kind: "kafka", Trouble: "x"}, Degraded: true}
 		},
 		Look: func(context.Context) (Sample, error) {
 			return Sample{Healthy: true, Deliveries: map[string]Waiting{"his-main": {4, noon.Add(-time.Minute)}}, Live: []Live{
@@ -108,6 +110,7 @@ func TestWhatIsShown(t *testing.T) {
 		`yiqiao_open_transactions{institution="H44010000001",state="unknown"} 3`,
 		`yiqiao_open_oldest_seconds{institution="H44010000001",state="unknown"} 7200`,
 		`yiqiao_open_transactions{institution="H44010000001",state="parked"} 0`,
+		`yiqiao_certificate_not_taken{name="interface"} 1`, `yiqiao_certificate_not_taken{name="hl7:0"} 0`,
 		`yiqiao_uploads_waiting{infno="4101",state="prepared"} 7`, `yiqiao_dead_letters{infno="other"} 1`,
 		`yiqiao_deliveries_oldest_seconds{system="his-main"} 60`, `yiqiao_sign_ins{institution="H44010000001"} 2`,
 		`yiqiao_expiry_days{kind="certificate",name="centre:main"} 1.5`, `yiqiao_journal_healthy 1`, `yiqiao_queue_trouble{kind="kafka"} 1`,
@@ -319,6 +322,46 @@ func faults(t *testing.T, alert string, e metricsql.Expr, shown map[string]map[s
 	}
 	if n == 0 && !strings.Contains(alert, "Down") {
 		t.Errorf("%s: looks at nothing", alert)
+	}
+}
+
+// promtool's tests of the rules (scripts/alerts.sh) have for each alert a moment in which it fires and one in
+// which it does not.
+func TestEveryAlertHasItsTests(t *testing.T) {
+	var all rules
+	var tested struct {
+		Tests []struct {
+			Rules []struct {
+				Alert string `yaml:"alertname"`
+				Fires []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	for name, into := range map[string]any{"alerts.yaml": &all, "alerts_test.yaml": &tested} {
+		b, err := os.ReadFile("../../../deploy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(b, into); err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	fires, quiet := map[string]bool{}, map[string]bool{}
+	for _, one := range tested.Tests {
+		for _, r := range one.Rules {
+			if len(r.Fires) > 0 {
+				fires[r.Alert] = true
+			} else {
+				quiet[r.Alert] = true
+			}
+		}
+	}
+	for _, g := range all.Groups {
+		for _, r := range g.Rules {
+			if !fires[r.Alert] || !quiet[r.Alert] {
+				t.Errorf("%s: fires in a test %v, stays quiet in one %v", r.Alert, fires[r.Alert], quiet[r.Alert])
+			}
+		}
 	}
 }
 
