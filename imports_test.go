@@ -3,7 +3,9 @@ package yiqiao_test
 import (
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -137,4 +139,25 @@ func (p pkg) may(i string) bool {
 		return false
 	}
 	return false
+}
+
+// Every package but those of tests stands on the map, docs/architecture.md, by its name.
+func TestEveryRoomIsOnTheMap(t *testing.T) {
+	out, err := exec.Command("go", "list", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range strings.Fields(string(out)) {
+		room := path.Base(p)
+		if p == "yiqiao" || strings.HasPrefix(p, "yiqiao/examples") || strings.Contains(p, "/internal/") || strings.HasSuffix(room, "test") && !strings.HasPrefix(p, "yiqiao/gateway/gateway") {
+			continue
+		}
+		if !strings.Contains(string(text), room+"/") && !strings.HasSuffix(p, "/cmd/yiqiao") {
+			t.Errorf("%s is not on the map", p)
+		}
+	}
 }
