@@ -25,6 +25,9 @@ type tortureRun struct {
 	bills       int
 	mutation    string
 	asJSON      bool
+	stuck       time.Duration
+	signals     chan os.Signal // see tortureWatch
+	sweep       func(context.Context, *world.Kit, uint64, uint64, world.Options, world.Watch) error
 }
 
 // tortureReport is what `torture --json` prints.
@@ -32,6 +35,8 @@ type tortureReport struct {
 	Seeds      uint64  `json:"seeds"`
 	From       uint64  `json:"from"`
 	Mutation   string  `json:"mutation,omitempty"`
+	Asked      uint64  `json:"seeds_asked,omitempty"` // when the run ended before its time
+	Ended      string  `json:"ended,omitempty"`       // interrupted, stuck; absent when all seeds were done
 	Seconds    float64 `json:"seconds"`
 	PerMinute  float64 `json:"seeds_per_minute"`
 	Violations int     `json:"violations"`
@@ -48,12 +53,15 @@ type tortureSeed struct {
 }
 
 func tortureCommand(s *streams) *cobra.Command {
-	var o tortureRun
+	o := tortureRun{sweep: world.Sweep}
 	c := &cobra.Command{
 		Use:   "torture",
 		Short: "用随机种子折磨整套系统, 再核对每一分钱 / Whole-system simulation under seeds",
 		Long: `每个种子是一座小城: 医院、收费员、病人、网关、网络和模拟医保中心, 共用一只虚拟时钟。
 断网、丢应答、磁盘出错、进程被杀、时钟跳变之后, 核对没有丢、没有重、没有说不清的钱。见 docs/torture.md。
+
+Ctrl-C (SIGINT, SIGTERM): 正在跑的种子跑完就停, 再按一次立刻停; 都会打印已完成的部分。
+一个种子迟迟不结束 (--stuck), 就说出是哪个, 打印所有 goroutine 后退出。
 
 退出码: 0 全部守约, 1 有种子违约 (给出重放命令), 2 没能完成。`,
 		Example: "  yiqiao torture --seeds 1000\n  yiqiao torture --seeds 1 --from 4711 --json",
@@ -64,6 +72,7 @@ func tortureCommand(s *streams) *cobra.Command {
 	c.Flags().Uint64Var(&o.from, "from", 0, "第一个种子 / the first seed")
 	c.Flags().IntVar(&o.bills, "bills", 50, "每个种子的账单数 / bills of each seed")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "以 JSON 输出 / print JSON")
+	c.Flags().DurationVar(&o.stuck, "stuck", 0, "一个种子最多跑多久, 缺省每 50 张账单 1m / how long one seed may take")
 	mutationFlag(c, &o.mutation)
 	return c
 }
@@ -85,7 +94,7 @@ func (o tortureRun) run(ctx context.Context, s *streams) error {
 	began := systemClock{}.Now()
 	shown := began
 	show := term.IsTerminal(int(os.Stderr.Fd()))
-	err = world.Sweep(ctx, kit, o.from, o.seeds, world.Options{Bills: o.bills, Mutation: world.Mutation(o.mutation)}, func(one world.Result) {
+	w := &tortureWatch{signals: o.signals, began: map[uint64]time.Time{}, ended: func(one world.Result) {
 		r.add(one, o)
 		if now := (systemClock{}).Now(); show && now.Sub(shown) > time.Second {
 			shown = now
@@ -93,12 +102,22 @@ func (o tortureRun) run(ctx context.Context, s *streams) error {
 			fmt.Fprintf(os.Stderr, "\r%d/%d seeds, %d violations … %s, 还需 %s\033[K", r.Seeds, o.seeds, r.Violations,
 				now.Sub(began).Round(time.Second), left.Round(time.Second))
 		}
+	}}
+	early := w.run(ctx, stuckAfter(o.stuck, o.bills), s.err, func(ctx context.Context, to world.Watch) error {
+		return o.sweep(ctx, kit, o.from, o.seeds, world.Options{Bills: o.bills, Mutation: world.Mutation(o.mutation)}, to)
 	})
+	w.mu.Lock() // worlds that were left behind may still end
+	defer w.mu.Unlock()
 	if show {
 		fmt.Fprint(os.Stderr, "\r\033[K")
 	}
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(early, errTortureStopped):
+		r.Asked, r.Ended = o.seeds, "interrupted"
+	case errors.Is(early, errTortureStuck):
+		r.Asked, r.Ended = o.seeds, "stuck"
+	case early != nil:
+		return early
 	}
 	took := systemClock{}.Now().Sub(began)
 	r.Seconds, r.PerMinute = took.Seconds(), float64(r.Seeds)/took.Minutes()
@@ -108,10 +127,13 @@ func (o tortureRun) run(ctx context.Context, s *streams) error {
 	} else {
 		r.print(s)
 	}
-	if err == nil && r.Violations > 0 {
+	switch {
+	case err != nil, r.Violations == 0 && early == nil:
+		return err
+	case r.Violations > 0 && r.Ended != "stuck":
 		return errNo
 	}
-	return err
+	return early
 }
 
 func (r *tortureReport) add(one world.Result, o tortureRun) {
@@ -130,6 +152,9 @@ func (r *tortureReport) add(one world.Result, o tortureRun) {
 
 // print is the report for people.
 func (r *tortureReport) print(s *streams) {
+	if r.Ended != "" {
+		fmt.Fprintf(s.out, "没有跑完 (%s): 只有 %d 个种子中的 %d 个 / of %d seeds %d were done\n", r.Ended, r.Asked, r.Seeds, r.Asked, r.Seeds)
+	}
 	fmt.Fprintf(s.out, "种子 %d (自 %d 起), %.0f 个/分钟; 账单 %d, 在账结算 %d, 交易 %d, 到达中心 %d\n",
 		r.Seeds, r.From, r.PerMinute, r.Bills, r.Settled, r.Transactions, r.Messages)
 	fmt.Fprintf(s.out, "有效票据 %d, 上传 %d, 被拒: %s\n", r.Invoices, r.Uploads, counts(r.UploadsRefused))

@@ -6,15 +6,24 @@ import (
 	"sync"
 )
 
-// Sweep lets worlds of n seeds beginning at from happen, several at once, and hands every result
-// over, in no particular order but one at a time. It ends early with ctx, or with the first error.
-func Sweep(ctx context.Context, kit *Kit, from, n uint64, o Options, each func(Result)) error {
+// Watch is told how a sweep goes on, one call at a time. Either may be nil.
+type Watch struct {
+	Begun func(seed uint64) // its world begins
+	Ended func(Result)
+}
+
+// Sweep lets worlds of n seeds beginning at from happen, several at once, in no particular order. With the end of
+// ctx, or the first error, no world begins any more, and Sweep comes back when those under way are over.
+func Sweep(ctx context.Context, kit *Kit, from, n uint64, o Options, to Watch) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	next := make(chan uint64)
 	go func() {
 		defer close(next)
 		for i := range n {
+			if ctx.Err() != nil {
+				return
+			}
 			select {
 			case next <- from + i:
 			case <-ctx.Done():
@@ -29,14 +38,21 @@ func Sweep(ctx context.Context, kit *Kit, from, n uint64, o Options, each func(R
 			for seed := range next {
 				one := o
 				one.Seed = seed
+				if to.Begun != nil {
+					mu.Lock()
+					to.Begun(seed)
+					mu.Unlock()
+				}
 				r, err := Run(kit, one)
 				if err != nil {
 					stop(err)
 					return
 				}
-				mu.Lock()
-				each(r)
-				mu.Unlock()
+				if to.Ended != nil {
+					mu.Lock()
+					to.Ended(r)
+					mu.Unlock()
+				}
 			}
 		})
 	}

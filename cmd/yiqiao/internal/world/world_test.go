@@ -22,12 +22,12 @@ func TestSeedsHold(t *testing.T) {
 		seeds = 8
 	}
 	var sum Tally
-	err := Sweep(t.Context(), k, 0, seeds, Options{}, func(r Result) {
+	err := Sweep(t.Context(), k, 0, seeds, Options{}, Watch{Ended: func(r Result) {
 		sum.Add(r.Tally)
 		for _, v := range r.Violations {
 			t.Errorf("seed %d: %s", r.Seed, v)
 		}
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
