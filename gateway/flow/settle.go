@@ -125,8 +125,15 @@ func (d *Desk) opening(ctx context.Context, t task, r *gateway.OpenSettlement) (
 		c.marks.dead = true
 	}
 	s := c.view()
-	if err == nil || final(err) {
-		d.store(ctx, t.key, s, err)
+	switch {
+	case err == nil:
+		d.store(ctx, t.key, s, nil)
+	case final(err):
+		// What was refused has been taken back: asked again, the centre might take it. Who can not be given a refusal
+		// that stays asks once more.
+		if lost := d.keep(ctx, t.key, s.ID, stored{Settlement: &s}, err); lost != nil {
+			return s, storage(t.name(), lost)
+		}
 	}
 	return s, err
 }

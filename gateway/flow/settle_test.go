@@ -275,3 +275,38 @@ func TestAnotherSystemSeesNothing(t *testing.T) {
 		t.Errorf("own transaction: %+v %v", got, err)
 	}
 }
+
+// Who was told that a bill is refused is not told the contrary later: a refusal that could not be kept is not told.
+func TestARefusedOpeningStaysRefused(t *testing.T) {
+	told := 0
+	for n := 1; n < 30; n++ {
+		b := newBench(t, askingRegion())
+		b.town.fault = on("2206", 1, refusing)
+		writes := 0
+		b.journal.Hook(func(point string) error {
+			if point == "write" {
+				writes++
+			}
+			if point == "write" && writes >= n {
+				return gateway.ErrStorage
+			}
+			return nil
+		})
+		r := bill("r1", 1)
+		_, err := b.desk.OpenSettlement(bg, his, r)
+		b.journal.Hook(nil)
+		if codeOf(err) != gateway.CodeCentreRefused {
+			continue
+		}
+		told++
+		if err := b.desk.tick(bg); err != nil { // what could not be written by then
+			t.Fatal(err)
+		}
+		if s, err := b.desk.OpenSettlement(bg, his, r); codeOf(err) != gateway.CodeCentreRefused {
+			t.Errorf("the journal was gone from write %d of %d on: told refused, then %s %v", n, writes, s.State, err)
+		}
+	}
+	if told == 0 {
+		t.Error("nothing was ever refused")
+	}
+}

@@ -187,8 +187,8 @@ func (b *bill) heardStay(op string, s gateway.Stay) {
 	case b.stay == nil || s.ID == "":
 	case s.State == gateway.StaySettled && s.Amounts != nil:
 		b.stay.setl, b.stay.booked = string(s.SettlementID), amountsOf(s.Amounts)
-	case op == opStayBack:
-		b.stay.setl, b.stay.booked = "", amounts{}
+	case op == opStayBack && (s.Refund == nil || string(s.Refund.Of) == b.stay.setl):
+		b.stay.setl, b.stay.booked = "", amounts{} // of another settlement: what it undid is undone
 	}
 }
 
