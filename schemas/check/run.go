@@ -38,6 +38,9 @@ func (r *run) look(v any) []Finding {
 
 // validate hands a value to the schema library; false when it broke down.
 func (r *run) validate(v any, shifted string, offset int) bool {
+	if r.side.quick.fits(v) {
+		return true
+	}
 	errs, err := validate(r.side.schema, v)
 	if err != nil {
 		return false

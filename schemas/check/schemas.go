@@ -38,6 +38,7 @@ func replyFile(n ident.Infno) string   { return string(n) + ".reply.json" }
 type side struct {
 	once   sync.Once
 	schema *gojsonschema.Schema
+	quick  *quick // of the same text
 	form   *object
 	list   bool // the side itself is a list
 	err    error
@@ -60,6 +61,7 @@ func (s *side) ready(c *Checker, t *catalog.Transaction, d catalog.Direction) er
 			s.err = fmt.Errorf("check: %s: %w", file, s.err)
 			return
 		}
+		s.quick = quickOf(text)
 		var root *shape.Object
 		root, s.list = shape.Tree(c.catalog, t, d)
 		s.form = c.form(t.Infno, root)
