@@ -49,3 +49,18 @@ func TestUnknownIsNotFailure(t *testing.T) {
 		t.Error("a parked record must not be sent")
 	}
 }
+
+func TestMidID(t *testing.T) {
+	stay := "SH44010000001202611231800000001"
+	for _, n := range []int{1, 2, 17, 999999} {
+		if s, got, ok := MidOf(MidID(stay, n)); s != stay || got != n || !ok {
+			t.Errorf("%d: %q %d %v", n, s, got, ok)
+		}
+	}
+	for _, id := range []string{"", "S", "M2", "SM2", stay, stay + "M", stay + "M0", stay + "M02", stay + "M-1", stay + "M2x", "B" + stay[1:] + "M2", stay + "M2_1",
+		"SHM010000001M20261123180000001", "SH4401000000M202611231800000001"} {
+		if s, n, ok := MidOf(id); ok {
+			t.Errorf("%q: %q %d", id, s, n)
+		}
+	}
+}

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
@@ -147,9 +149,28 @@ type Stay struct {
 
 // StaySettlement is a settlement in the middle of a stay that stands. The members of Stay are those of the end.
 type StaySettlement struct {
+	ID           string           `json:"id,omitempty"` // see MidID
 	MsgID        ident.MsgID      `json:"msgid"`
 	RequestID    string           `json:"request_id,omitempty"`
 	SettlementID ident.Settlement `json:"setl_id,omitempty"`
 	SettledAt    string           `json:"settled_at,omitempty"`
 	Amounts      *Amounts         `json:"amounts,omitempty"`
+	Funds        []FundPart       `json:"funds,omitempty"`
+}
+
+// MidID names the n-th settlement of a stay, one in its middle, as something a bill may be asked for. No later
+// settlement has the same name.
+func MidID(stay string, n int) string { return stay + "M" + strconv.Itoa(n) }
+
+// MidOf takes the name of a settlement in the middle of a stay apart; ok is false when it is none.
+func MidOf(id string) (stay string, n int, ok bool) {
+	at := strings.LastIndexByte(id, 'M')
+	if at < 2 || id[0] != 'S' || len(id)-at > 7 { // the id of a stay ends with more digits
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(id[at+1:])
+	if err != nil || n < 1 || MidID(id[:at], n) != id {
+		return "", 0, false
+	}
+	return id[:at], n, true
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,27 +157,91 @@ func TestStayBill(t *testing.T) {
 	}
 }
 
-// The bill of the end holds what the end settled: not the rows that were settled in the middle.
+func (s *stayTown) mid(request string) gateway.StaySettlement {
+	s.t.Helper()
+	s.call("/settle", gateway.SettleStay{RequestID: request, Operator: s.bill.Operator, Credential: &s.bill.Credential, MidStay: true}, gateway.StayIn)
+	return s.stay.Mid[len(s.stay.Mid)-1]
+}
+
+// Each settlement of a stay has a bill of its own with the rows it settled, and it goes when that settlement is
+// taken back: the latest first, as deep as was asked, whichever comes first. A request that is repeated when it is
+// over takes none along.
 func TestStayBillAfterMidStay(t *testing.T) {
-	s := newStayTown(t, "Z", "red-first")
-	s.charge("F1", s.bill.Fees[:2])
-	s.call("/settle", gateway.SettleStay{RequestID: "M", Operator: s.bill.Operator, Credential: &s.bill.Credential, MidStay: true}, gateway.StayIn)
-	s.charge("F2", s.bill.Fees[2:])
-	s.discharge()
-	s.settle("E")
-	e, _ := s.issue(gateway.IssueInvoice{RequestID: "BILL", Settlement: s.stay.ID}, 201)
-	if e.State != gateway.InvoiceIssued || e.Total != s.stay.Amounts.Total || e.Total == s.bill.Total {
-		t.Fatalf("%+v", e)
+	const red, live = gateway.InvoiceReversed, gateway.InvoiceIssued
+	for _, order := range []string{"red-first", "insurance-first"} {
+		t.Run(order, func(t *testing.T) {
+			s := newStayTown(t, "Z", order)
+			s.charge("F1", s.bill.Fees[:1])
+			first := s.mid("M1")
+			s.issue(gateway.IssueInvoice{RequestID: "NO", Settlement: first.ID + "1"}, 404)
+			one, _ := s.issue(gateway.IssueInvoice{RequestID: "B1", Settlement: first.ID}, 201)
+			s.charge("F2", s.bill.Fees[1:2])
+			second := s.mid("M2")
+			two, _ := s.issue(gateway.IssueInvoice{RequestID: "B2", Settlement: second.ID}, 201)
+			s.charge("F3", s.bill.Fees[2:])
+			s.discharge()
+			s.issue(gateway.IssueInvoice{RequestID: "EARLY", Settlement: s.stay.ID}, 409)
+			s.settle("E")
+			end, _ := s.issue(gateway.IssueInvoice{RequestID: "B3", Settlement: s.stay.ID}, 201)
+			if one.Total != first.Amounts.Total || two.Total != second.Amounts.Total || end.Total != s.stay.Amounts.Total ||
+				fenOf(t, one.Total)+fenOf(t, two.Total)+fenOf(t, end.Total) != fenOf(t, s.bill.Total) {
+				t.Fatalf("%s, %s and %s of %s", one.Total, two.Total, end.Total, s.bill.Total)
+			}
+			states := func(a, b, c gateway.InvoiceState) {
+				t.Helper()
+				s.bills(first.ID, a)
+				s.bills(second.ID, b)
+				s.bills(s.stay.ID, c)
+			}
+			states(live, live, live)
+			for range 2 {
+				s.refund("X1", "", gateway.StayDischarged)
+				states(live, live, red)
+			}
+			s.refund("X2", "discharge", gateway.StayIn)
+			states(live, live, red)
+			for range 2 {
+				s.refund("X3", "", gateway.StayIn)
+				states(live, red, red)
+			}
+			third := s.mid("M3") // what came after the first is settled anew, and is another settlement
+			s.issue(gateway.IssueInvoice{RequestID: "B4", Settlement: second.ID}, 409)
+			if e, _ := s.issue(gateway.IssueInvoice{RequestID: "B5", Settlement: third.ID}, 201); e.Total != third.Amounts.Total || third.ID == second.ID ||
+				fenOf(t, e.Total)+fenOf(t, one.Total) != fenOf(t, s.bill.Total) {
+				t.Errorf("%+v", e)
+			}
+			s.refund("X3", "", gateway.StayIn) // over long ago
+			s.bills(third.ID, live)
+			s.sim.einvoice.Post(one.Number.Batch, one.Number.No, true)
+			if order == "red-first" { // one that can not go keeps all
+				status, answer := s.do(t, "POST", "/api/v1/stays/"+s.stay.ID+"/refund", gateway.RefundStay{RequestID: "X4", Operator: s.bill.Operator, To: "admission"}, nil)
+				if status != 409 || !strings.Contains(answer, string(gateway.CodeInvoicePosted)) {
+					t.Errorf("%d %s", status, answer)
+				}
+				s.bills(first.ID, live)
+				s.bills(third.ID, live)
+			}
+			s.sim.einvoice.Post(one.Number.Batch, one.Number.No, false)
+			s.refund("X5", "admission", gateway.StayCancelled)
+			states(red, red, red)
+			s.bills(third.ID, red)
+			for _, b := range s.sim.einvoice.Bills() {
+				if b.InForce() {
+					t.Errorf("%+v", b)
+				}
+			}
+		})
 	}
-	s.refund("X", "admission", gateway.StayCancelled)
-	s.bills(s.stay.ID, gateway.InvoiceReversed)
 }
 
 // A settlement and a stay's are undone without the office being told, as after a decision of people: their
 // bills are reversed by themselves, those of others stay.
 func TestBillOfWhatWasUndoneElsewhere(t *testing.T) {
 	s := newStayTown(t, "U", "red-first")
-	s.charge("F", s.bill.Fees)
+	s.charge("F", s.bill.Fees[:1])
+	mid := s.mid("M")
+	s.issue(gateway.IssueInvoice{RequestID: "MID", Settlement: mid.ID}, 201)
+	s.charge("F2", s.bill.Fees[1:])
 	s.discharge()
 	s.settle("E")
 	s.issue(gateway.IssueInvoice{RequestID: "BILL", Settlement: s.stay.ID}, 201)
@@ -193,10 +258,10 @@ func TestBillOfWhatWasUndoneElsewhere(t *testing.T) {
 	if _, err := s.gw.desk.RefundSettlement(t.Context(), s.stage.caller(), gateway.RefundSettlement{RequestID: "R", ID: settled[0].ID, Operator: s.bill.Operator}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.gw.desk.RefundStay(t.Context(), s.stage.caller(), gateway.RefundStay{RequestID: "RS", ID: s.stay.ID, Operator: s.bill.Operator}); err != nil {
+	if _, err := s.gw.desk.RefundStay(t.Context(), s.stage.caller(), gateway.RefundStay{RequestID: "RS", ID: s.stay.ID, Operator: s.bill.Operator, To: "fees"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{settled[0].ID, s.stay.ID} {
+	for _, id := range []string{settled[0].ID, s.stay.ID, mid.ID} {
 		var state gateway.InvoiceState
 		for range 300 {
 			list, err := s.gw.invoices.SettlementInvoices(t.Context(), s.stage.caller(), id)

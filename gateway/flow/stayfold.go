@@ -132,11 +132,7 @@ func (c *climb) stayView() gateway.Stay {
 		wrong = c.check.Amounts(rec.Infno, out)
 		info := row(out, "setlinfo")
 		s.Amounts, s.SettlementID, s.SettledAt = amountsOf(info), ident.Settlement(text(info["setl_id"])), text(info["setl_time"])
-		for _, f := range rows(out, "setldetail") {
-			s.Funds = append(s.Funds, gateway.FundPart{
-				Type: text(f["fund_pay_type"]), Name: text(f["fund_pay_type_name"]), Amount: fenText(f["fund_payamt"]),
-			})
-		}
+		s.Funds = fundsOf(out)
 		break
 	}
 	if rec, ok := c.midTrial(); ok && s.Amounts == nil {

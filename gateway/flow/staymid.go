@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -74,9 +75,61 @@ func (c *climb) midView() []gateway.StaySettlement {
 	var list []gateway.StaySettlement
 	for _, n := range c.stand.mids() {
 		rec, _ := c.stand.get(midStep(stepStaySettle, n))
-		info := row(c.settledOutput(rec), "setlinfo")
-		list = append(list, gateway.StaySettlement{MsgID: rec.ID, RequestID: rec.Request.ID, SettlementID: ident.Settlement(text(info["setl_id"])),
-			SettledAt: text(info["setl_time"]), Amounts: amountsOf(info)})
+		out := c.settledOutput(rec)
+		info := row(out, "setlinfo")
+		list = append(list, gateway.StaySettlement{ID: gateway.MidID(c.bill.ID, n), MsgID: rec.ID, RequestID: rec.Request.ID,
+			SettlementID: ident.Settlement(text(info["setl_id"])), SettledAt: text(info["setl_time"]), Amounts: amountsOf(info), Funds: fundsOf(out)})
+	}
+	return list
+}
+
+// Undoes tells which settlements of a stay a refund has still to undo, the latest first, and which it may have
+// been about: what stands, and what it undid. The end has the id of the stay, the others gateway.MidID. A request
+// that was answered undoes nothing, nor does one that can only wait for the outcome of a settlement.
+func (d *Desk) Undoes(ctx context.Context, c gateway.Caller, r gateway.RefundStay) (next, about []string, err error) {
+	const op = "flow.undoes"
+	if _, err := d.owned(ctx, op, c, r.ID, stayLetter); err != nil {
+		return nil, nil, err
+	}
+	key := gateway.RequestKey{System: c.System, ID: r.RequestID}
+	req, err := d.opt.Journal.Request(ctx, key)
+	if err != nil && !errors.Is(err, gateway.ErrNotFound) {
+		return nil, nil, storage(op, err)
+	}
+	over := err == nil && (len(req.Answer) > 0 || req.Ref != r.ID || req.Op != opStayBack)
+	w, err := d.stayOf(ctx, task{op: opStayBack, key: key}, r.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := func(n int) string {
+		if n < firstMid {
+			return r.ID
+		}
+		return gateway.MidID(r.ID, n)
+	}
+	if depth := stayDepth(orElse(r.To, toSettlement)); depth > 0 && !over && !w.stand.any(stepStaySettle, pending) {
+		for _, n := range w.settlementsDown(depth) {
+			next = append(next, name(n))
+		}
+	}
+	if w.stand.is(stepStaySettle, stands) {
+		about = append(about, r.ID)
+	}
+	for _, n := range slices.Backward(w.stand.mids()) {
+		about = append(about, name(n))
+	}
+	for _, rec := range w.stand.steps {
+		if base, n, _ := splitStep(rec.Step); base == stepStayRefund && rec.Request == w.key && standingOf(rec) == stands && !slices.Contains(about, name(n)) {
+			about = append(about, name(n))
+		}
+	}
+	return next, about, nil
+}
+
+// fundsOf are the parts the funds paid.
+func fundsOf(out any) (list []gateway.FundPart) {
+	for _, f := range rows(out, "setldetail") {
+		list = append(list, gateway.FundPart{Type: text(f["fund_pay_type"]), Name: text(f["fund_pay_type_name"]), Amount: fenText(f["fund_payamt"])})
 	}
 	return list
 }

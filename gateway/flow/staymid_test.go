@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"strings"
 	"testing"
 
 	"yiqiao/gateway"
@@ -83,6 +84,83 @@ func TestMidStaySettlements(t *testing.T) {
 	for _, m := range b.centre.Misuse() {
 		t.Error(m)
 	}
+}
+
+// What a refund still has to undo is what it then undoes, before it and after it died anywhere; over, it is nothing.
+func TestUndoes(t *testing.T) {
+	for n := 0; n < 40; n++ {
+		b := newBench(t, askingRegion())
+		s, err := b.desk.AdmitStay(bg, his, admissionOf("r1"))
+		id := b.stayed(s, err, gateway.StayIn).ID
+		for i := range 2 {
+			s, err = b.desk.ChargeStay(bg, his, chargesOf("f"+string(rune('1'+i)), id, i+1))
+			b.stayed(s, err, gateway.StayIn)
+			s, err = b.desk.SettleStay(bg, his, midOf("e"+string(rune('1'+i)), id))
+			b.stayed(s, err, gateway.StayIn)
+		}
+		s, err = b.desk.ChargeStay(bg, his, chargesOf("f3", id, 3))
+		b.stayed(s, err, gateway.StayIn)
+		s, err = b.desk.DischargeStay(bg, his, discharge("d1", id))
+		b.stayed(s, err, gateway.StayDischarged)
+		s, err = b.desk.SettleStay(bg, his, settleOf("s1", id))
+		b.stayed(s, err, gateway.StaySettled)
+		m2, m3 := gateway.MidID(id, 2), gateway.MidID(id, 3)
+		undoes := func(request, to, want, about string) {
+			t.Helper()
+			next, all, err := b.desk.Undoes(bg, his, gateway.RefundStay{RequestID: request, ID: id, To: to})
+			if err != nil || strings.Join(next, " ") != want || strings.Join(all, " ") != about {
+				t.Errorf("death at %d: %s undoes %v of %v (%v), want %q of %q", n, request, next, all, err, want, about)
+			}
+		}
+		all := id + " " + m3 + " " + m2
+		undoes("x0", "", id, all)
+		undoes("x0", "discharge", id, all)
+		undoes("x0", "fees", all, all)
+		undoes("x0", "nonsense", "", all)
+		undoes("s1", "fees", "", all) // no refund
+		if _, _, err := b.desk.Undoes(bg, gateway.Caller{System: "another", Institutions: his.Institutions}, gateway.RefundStay{RequestID: "x", ID: id}); codeOf(err) != gateway.CodeNotFound {
+			t.Errorf("another's: %v", err)
+		}
+		p := &patient{b: b, deaths: []*death{{at: n, stored: n%2 == 0}}}
+		p.arm()
+		refund := func(request, to string) {
+			t.Helper()
+			if _, err := p.stayLong(func() (gateway.Stay, error) {
+				next, _, err := b.desk.Undoes(bg, his, gateway.RefundStay{RequestID: request, ID: id, To: to})
+				if err != nil {
+					return gateway.Stay{}, err
+				}
+				before, err := b.desk.Stay(bg, his, id)
+				if err != nil {
+					return before, err
+				}
+				s, err := b.desk.RefundStay(bg, his, gateway.RefundStay{RequestID: request, ID: id, Operator: clerk, To: to})
+				if err == nil && inForceOf(before)-inForceOf(s) > len(next) {
+					t.Errorf("death at %d: %s undid more than %v", n, request, next)
+				}
+				return s, err
+			}); err != nil {
+				t.Fatalf("death at %d: %v", n, err)
+			}
+		}
+		refund("x1", "")
+		undoes("x1", "", "", m3+" "+m2+" "+id) // answered: the next one is not its business
+		undoes("x2", "", m3, m3+" "+m2)
+		refund("x2", "admission")
+		undoes("x2", "admission", "", m3+" "+m2)
+		if len(p.deaths) > 0 && n > 0 { // it was never reached
+			return
+		}
+	}
+}
+
+// inForceOf is how many settlements of a stay stand.
+func inForceOf(s gateway.Stay) int {
+	n := len(s.Mid)
+	if s.SettlementID != "" {
+		n++
+	}
+	return n
 }
 
 // Killed at any write: what was settled in the middle is settled once, and the end settles the rest.

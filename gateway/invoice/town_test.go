@@ -365,7 +365,7 @@ func (w *town) refund(id string, part money.Fen, how string) error {
 
 // refundAs is a refund under an id of a request, perhaps one that came before.
 func (w *town) refundAs(request, id string, part money.Fen, how string) error {
-	_, err := refund(bg, w.office, his, "B", id, request, func(context.Context) (struct{}, error) {
+	_, err := refund(bg, w.office, his, 'B', id, request, w.office.pastOrNot(his, id, request), func(context.Context) (struct{}, error) {
 		w.charged.mu.Lock()
 		defer w.charged.mu.Unlock()
 		x, a := w.charged.list[id], w.charged.asked[request]
@@ -665,7 +665,7 @@ func TestRefundOfWhatIsNone(t *testing.T) {
 	}
 	no := &gateway.Error{Code: gateway.CodeNotFound}
 	for _, x := range [][3]string{{"B", d.Settlement, "R1"}, {"S", d.Settlement, "R2"}, {"S", "B1", "R3"}, {"B", "B1", ""}, {"B", "B1", strings.Repeat("R", 65)}} {
-		if _, err := refund(bg, w.office, his, x[0], x[1], x[2], func(context.Context) (int, error) { return 0, no }); !is(err, no.Code) {
+		if _, err := refund(bg, w.office, his, x[0][0], x[1], x[2], w.office.pastOrNot(his, x[1], x[2]), func(context.Context) (int, error) { return 0, no }); !is(err, no.Code) {
 			t.Errorf("%v: %v", x, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -67,9 +68,15 @@ func caller(b gateway.Bill) gateway.Caller {
 	return gateway.Caller{System: b.System, Institutions: []ident.Institution{b.Institution}}
 }
 
-// Charged tells what a settlement or stay was charged. The error is a *gateway.Error.
+// Charged tells what a settlement, the end of a stay or a settlement in its middle (gateway.MidID) was charged. The
+// error is a *gateway.Error.
 func (s Settlements) Charged(ctx context.Context, id string) (Charged, error) {
-	b, err := s.Journal.Bill(ctx, id)
+	of := id
+	stay, number, mid := gateway.MidOf(id)
+	if mid {
+		of = stay
+	}
+	b, err := s.Journal.Bill(ctx, of)
 	if err != nil {
 		code := gateway.CodeStorage
 		if errors.Is(err, gateway.ErrNotFound) {
@@ -77,18 +84,21 @@ func (s Settlements) Charged(ctx context.Context, id string) (Charged, error) {
 		}
 		return Charged{}, &gateway.Error{Code: code, Op: "einvoice.charged", Ref: id, Err: err}
 	}
-	recs, err := s.Journal.BillRecords(ctx, id)
+	recs, err := s.Journal.BillRecords(ctx, of)
 	if err != nil {
 		return Charged{}, &gateway.Error{Code: gateway.CodeStorage, Op: "einvoice.charged", Ref: id, Err: err}
 	}
-	c := Charged{Subject: id, Institution: b.Institution, System: b.System, Kind: gateway.KindOutpatient, Patient: id}
+	c := Charged{Subject: id, Institution: b.Institution, System: b.System, Kind: gateway.KindOutpatient, Patient: of}
 	c.person(recs)
 	for _, r := range recs {
 		if r.UpdatedAt.After(c.Since) {
 			c.Since = r.UpdatedAt
 		}
 	}
-	if strings.HasPrefix(id, "S") {
+	switch {
+	case mid:
+		return c, s.mid(ctx, &c, b, recs, number)
+	case strings.HasPrefix(id, "S"):
 		return c, s.stay(ctx, &c, b, recs)
 	}
 	return c, s.outpatient(ctx, &c, b, recs)
@@ -228,19 +238,11 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 	if c.Revision == "" || c.Moving {
 		return nil
 	}
-	var asked gateway.AdmitStay
-	if err := json.Unmarshal(b.Body, &asked); err != nil || now.Amounts == nil {
-		return internal(b.ID, err)
+	end := gateway.StaySettlement{MsgID: now.MsgID, SettlementID: now.SettlementID, SettledAt: now.SettledAt, Amounts: now.Amounts, Funds: now.Funds}
+	if err := c.admitted(b, end); err != nil {
+		return err
 	}
-	c.mark(asked.Visit.Number, now.SettlementID)
 	v := &c.Visit
-	v.Number, v.StayNo, v.RecordNo, v.Department, v.Bed = asked.Visit.Number, asked.Visit.Number, asked.Visit.RecordNo, asked.Visit.Department, asked.Visit.Bed
-	v.LeftFrom = v.Department
-	v.From, _, _ = strings.Cut(asked.Visit.Begin, " ")
-	v.To, _, _ = strings.Cut(now.SettledAt, " ")
-	if len(asked.Diagnoses) > 0 {
-		v.Disease = asked.Diagnoses[0].Name
-	}
 	for _, rec := range recs {
 		if base(rec) != "2402" || rec.State != gateway.StateDone {
 			continue
@@ -249,25 +251,87 @@ func (s Settlements) stay(ctx context.Context, c *Charged, b gateway.Bill, recs 
 		v.To, _, _ = strings.Cut(text(info["endtime"]), " ")
 		v.LeftFrom = gateway.Coded{Code: text(info["dscg_dept_codg"]), Name: text(info["dscg_dept_name"])}
 	}
-	c.Facts = gateway.InvoiceFacts{Settlement: string(now.SettlementID), SettledAt: now.SettledAt, MedType: asked.Visit.MedType, Begin: asked.Visit.Begin,
-		End: v.To, Doctor: asked.Visit.Doctor, Diagnoses: asked.Diagnoses}
-	v.Days = days(v.From, v.To)
-	if c.Rows, err = stayRows(recs, now.Mid); err != nil {
-		return internal(b.ID, err)
-	}
-	return c.amounts(b.ID, now.Amounts, now.Insutype, now.Funds)
+	return c.stayed(recs, now, end)
 }
 
-// stayRows are the rows of the settlement at the end: what was uploaded, not taken back, and not settled in
-// the middle. A settlement in the middle takes all rows before it. Rows that take back others are set off
+// mid is a settlement in the middle of a stay. One that was undone is never in force again.
+func (s Settlements) mid(ctx context.Context, c *Charged, b gateway.Bill, recs []gateway.Record, number int) error {
+	c.Kind = gateway.KindStay
+	if s.Ward == nil {
+		return &gateway.Error{Code: gateway.CodeNotSupported, Op: "einvoice.charged", Ref: c.Subject}
+	}
+	known, back := false, false
+	for _, rec := range recs {
+		known = known || rec.Step == "2304#"+strconv.Itoa(number)
+		back = back || rec.Step == "2305#"+strconv.Itoa(number) && rec.State == gateway.StateDone
+	}
+	if !known {
+		return &gateway.Error{Code: gateway.CodeNotFound, Op: "einvoice.charged", Ref: c.Subject}
+	}
+	now, err := s.Ward.Stay(ctx, caller(b), b.ID)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(now.Mid, func(m gateway.StaySettlement) bool { return m.ID == c.Subject })
+	c.Moving = now.State == gateway.StayRefunding || at < 0 && now.Unknown
+	c.Gone = c.Moving && at < 0 && back
+	if at < 0 {
+		return nil
+	}
+	m := now.Mid[at]
+	c.Revision = string(m.MsgID)
+	if c.Moving {
+		return nil
+	}
+	if err := c.admitted(b, m); err != nil {
+		return err
+	}
+	return c.stayed(recs, now, m)
+}
+
+// admitted takes what the admission says of a stay, and when it was settled.
+func (c *Charged) admitted(b gateway.Bill, m gateway.StaySettlement) error {
+	var asked gateway.AdmitStay
+	if err := json.Unmarshal(b.Body, &asked); err != nil || m.Amounts == nil {
+		return internal(c.Subject, err)
+	}
+	c.mark(asked.Visit.Number, m.SettlementID)
+	v := &c.Visit
+	v.Number, v.StayNo, v.RecordNo, v.Department, v.Bed = asked.Visit.Number, asked.Visit.Number, asked.Visit.RecordNo, asked.Visit.Department, asked.Visit.Bed
+	v.LeftFrom = v.Department
+	v.From, _, _ = strings.Cut(asked.Visit.Begin, " ")
+	v.To, _, _ = strings.Cut(m.SettledAt, " ")
+	if len(asked.Diagnoses) > 0 {
+		v.Disease = asked.Diagnoses[0].Name
+	}
+	c.Facts = gateway.InvoiceFacts{Settlement: string(m.SettlementID), SettledAt: m.SettledAt, MedType: asked.Visit.MedType, Begin: asked.Visit.Begin,
+		Doctor: asked.Visit.Doctor, Diagnoses: asked.Diagnoses}
+	return nil
+}
+
+// stayed fills in the rows and amounts of one settlement of a stay.
+func (c *Charged) stayed(recs []gateway.Record, now gateway.Stay, m gateway.StaySettlement) (err error) {
+	c.Facts.End = c.Visit.To
+	c.Visit.Days = days(c.Visit.From, c.Visit.To)
+	if c.Rows, err = stayRows(recs, now.Mid, m.MsgID); err != nil {
+		return internal(c.Subject, err)
+	}
+	return c.amounts(c.Subject, m.Amounts, now.Insutype, m.Funds)
+}
+
+// stayRows are the rows of one settlement of a stay: what was uploaded before it, not taken back, and not settled
+// by an earlier one that stands. A settlement takes all rows before it. Rows that take back others are set off
 // against them by category.
-func stayRows(recs []gateway.Record, mid []gateway.StaySettlement) ([]Row, error) {
+func stayRows(recs []gateway.Record, mid []gateway.StaySettlement, of ident.MsgID) ([]Row, error) {
 	judged := judgements(recs, "2301")
 	gone := map[string]bool{}
 	var out []Row
 	for _, rec := range recs {
 		if rec.State != gateway.StateDone {
 			continue
+		}
+		if rec.ID == of {
+			break
 		}
 		if slices.ContainsFunc(mid, func(m gateway.StaySettlement) bool { return m.MsgID == rec.ID }) {
 			out = nil

@@ -184,11 +184,15 @@ func (b *Book) DueSubjects(ctx context.Context, now time.Time, limit int) (ids [
 }
 
 // Overtaken lists subjects at rest with a live bill whose settlement has records, made since, that moved after
-// the bill was made. The tables of the journal must be beside those of the book.
+// the bill was made; of a settlement in the middle of a stay (gateway.MidID) the records of the stay count. The tables
+// of the journal must be beside those of the book.
 func (b *Book) Overtaken(ctx context.Context, since time.Time) (ids []string, err error) {
 	rows, err := b.db.Query(ctx, `SELECT DISTINCT s.id FROM record r JOIN bill x ON x.seq = r.bill JOIN einvoice_subject s ON s.id = x.id
 		JOIN einvoice i ON i.subject = s.id AND i.live = 1
-		WHERE r.created >= $1 AND r.updated >= i.created AND s.due = 0`, millis(since))
+		WHERE r.created >= $1 AND r.updated >= i.created AND s.due = 0
+		UNION SELECT s.id FROM record r CROSS JOIN bill x CROSS JOIN einvoice_subject s CROSS JOIN einvoice i
+		WHERE r.created >= $1 AND x.seq = r.bill AND x.id > 'S' AND x.id < 'T' AND s.id > x.id || 'M' AND s.id < x.id || 'N'
+		AND i.subject = s.id AND i.live = 1 AND r.updated >= i.created AND s.due = 0`, millis(since))
 	if err != nil {
 		return nil, err
 	}
