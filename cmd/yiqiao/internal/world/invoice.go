@@ -157,8 +157,11 @@ func (v *invoices) work(p *process) {
 	})
 }
 
-// in lets a call into the office when nobody is there about the same subject.
+// in lets a call into the office when nobody is there about the same subject, or about one of the same stay.
 func (v *invoices) in(ctx context.Context, subject string) (*clerk, func()) {
+	if stay, _, ok := gateway.MidOf(subject); ok {
+		subject = stay
+	}
 	t := taskOf(ctx)
 	p := t.proc
 	c := v.clerk(p)
@@ -187,9 +190,22 @@ func (w *World) refund(ctx context.Context, d *flow.Desk, c gateway.Caller, in g
 	return invoice.Desk{Counter: d, Office: k.office}.RefundSettlement(ctx, c, in)
 }
 
-// invoicing asks for the bill of a settlement.
-func (b *bill) invoicing(tag string) *request {
-	in := gateway.IssueInvoice{RequestID: "i" + tag + b.name, Settlement: b.id, Operator: b.c.oper, Desk: tag, Institution: b.open.Institution}
+// refundStay is refund of a stay: the bills of all settlements it undoes go along.
+func (w *World) refundStay(ctx context.Context, d *flow.Desk, c gateway.Caller, in gateway.RefundStay) (gateway.Stay, error) {
+	if w.invoices == nil || w.bend.invoice == RefundPastBill {
+		return d.RefundStay(ctx, c, in)
+	}
+	k, leave := w.invoices.in(ctx, in.ID)
+	if k == nil {
+		return gateway.Stay{}, errLifeOver
+	}
+	defer leave()
+	return invoice.Desk{Counter: d, Office: k.office}.RefundStay(ctx, c, in)
+}
+
+// invoicing asks for the bill of a settlement: of a bill, the end of a stay, or in its middle (gateway.MidID).
+func (b *bill) invoicing(tag, settlement string) *request {
+	in := gateway.IssueInvoice{RequestID: "i" + tag + b.name, Settlement: settlement, Operator: b.c.oper, Desk: tag, Institution: b.open.Institution}
 	return b.add(&request{op: opInvoice, id: in.RequestID, do: func(ctx context.Context, _ *flow.Desk) (answer, error) {
 		v := b.c.w.invoices
 		k, leave := v.in(ctx, in.Settlement)
@@ -199,21 +215,22 @@ func (b *bill) invoicing(tag string) *request {
 		defer leave()
 		e, err := k.office.IssueInvoice(ctx, b.c.caller, in)
 		if err == nil {
-			v.asked[b.id] = b
+			v.asked[in.Settlement] = b
 		}
 		return answer{invoice: e.ID}, err
 	}})
 }
 
-// invoice asks for the bill of what was settled, from one screen or from two at once.
-func (c *cashier) invoice(b *bill) {
-	if c.w.invoices == nil || b.id == "" || c.w.s.chance(150) {
+// invoice asks for the bill of what was settled, from one screen or from two at once. tag tells apart what is asked
+// for several times about one bill.
+func (c *cashier) invoice(b *bill, tag, settlement string) {
+	if c.w.invoices == nil || settlement == "" || c.w.s.chance(150) {
 		return
 	}
-	one := b.invoicing("1")
+	one := b.invoicing(tag+"1", settlement)
 	if c.chance(200) {
 		c.w.count("his-two-screens")
-		c.ask(10*time.Minute, one, b.invoicing("2"))
+		c.ask(10*time.Minute, one, b.invoicing(tag+"2", settlement))
 	}
 	c.insist(one, 3)
 }
@@ -345,7 +362,7 @@ func (w *World) invoiced(b *books) {
 	for i := range b.centre {
 		if s := &b.centre[i]; s.InForce() {
 			if r := b.byID[ident.MsgID(s.MsgID)]; r != nil && r.Bill != "" {
-				add(centre, r.Bill, s.Total)
+				add(centre, settled(r), s.Total)
 			}
 		}
 	}
@@ -356,10 +373,14 @@ func (w *World) invoiced(b *books) {
 	}
 	for _, id := range sorted(v.book.subjects) {
 		p, h, c := platform[id], here[id], centre[id]
+		of := id
+		if stay, _, ok := gateway.MidOf(id); ok {
+			of = stay
+		}
 		switch {
 		case p.n > 1:
 			w.violate("invoice-twice", "%s has %d live bills", id, p.n)
-		case b.parked[id]: // waits for a person
+		case b.parked[of]: // waits for a person
 		case c.n == 0 && p.n > 0:
 			w.violate("invoice-orphan", "%s is not in force and has a live bill", id)
 		case p != h:
@@ -369,6 +390,16 @@ func (w *World) invoiced(b *books) {
 		}
 		w.tally.Invoices += p.n
 	}
+}
+
+// settled is what a bill of the settlement a record made would be asked for by.
+func settled(r *gateway.Record) string {
+	if _, number, ok := strings.Cut(r.Step, "2304#"); ok {
+		if n, err := strconv.Atoi(number); err == nil && n > 1 {
+			return gateway.MidID(r.Bill, n)
+		}
+	}
+	return r.Bill
 }
 
 // subjectOf is what a business number is for.

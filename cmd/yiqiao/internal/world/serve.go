@@ -56,7 +56,7 @@ func (c *cashier) serve(b *bill) {
 		return
 	}
 	if confirm.told != nil {
-		c.invoice(b)
+		c.invoice(b, "", b.id)
 	}
 	if confirm.told != nil && c.w.s.chance(220) {
 		c.refund(b)

@@ -94,7 +94,7 @@ func (b *bill) ending(tag, expect string, trial bool) *request {
 func (b *bill) takingBack(tag, to string) *request {
 	in := gateway.RefundStay{RequestID: "b" + tag + b.name, ID: b.id, Operator: b.c.oper, To: to}
 	return b.staying(opStayBack, in.RequestID, nil, func(ctx context.Context, d *flow.Desk) (gateway.Stay, error) {
-		return d.RefundStay(ctx, b.c.caller, in)
+		return b.c.w.refundStay(ctx, d, b.c.caller, in)
 	})
 }
 
@@ -132,7 +132,11 @@ func (c *cashier) keep(b *bill) {
 		c.insist(b.ending("w", "999999.99", false), 3) // another figure than the patient was told
 	}
 	for n := range 2 {
-		if !c.settleStay(b, fmt.Sprint(n)) || !c.w.s.chance(400) {
+		if !c.settleStay(b, fmt.Sprint(n)) {
+			return
+		}
+		c.invoice(b, fmt.Sprint("e", n), b.id)
+		if !c.w.s.chance(400) {
 			return
 		}
 		c.pause(time.Second, 10*time.Minute)
