@@ -73,7 +73,7 @@ func acceptRunCommand(s *streams) *cobra.Command {
 
 退出码: 0 全部通过, 1 有未通过, 2 未能执行。`,
 		Example: `  yiqiao accept run --target simulator
-  yiqiao accept run --target simulator --profile mpc --suite outpatient --out report
+  yiqiao accept run --target simulator --suite outpatient --out report
   yiqiao accept run --target centre --config mysite --centre main --site test-site.yaml --this-is-a-test-environment --out report --key office.key
   yiqiao accept run --target simulator --only OP-01 --json
   yiqiao accept run --target simulator --preset guangdong
@@ -90,11 +90,17 @@ func acceptRunCommand(s *streams) *cobra.Command {
 			if err := f.readPreset(cmd.Flags().Changed("profile")); err != nil {
 				return err
 			}
+			if f.profile == "" {
+				f.profile = "none"
+				if f.target == "simulator" {
+					f.profile = "mpc" // what is about security is tried as well
+				}
+			}
 			return acceptRun(cmd.Context(), s, f)
 		},
 	}
 	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre, his 或 gateway / what is tried")
-	c.Flags().StringVar(&f.profile, "profile", "none", "模拟中心的报文方式: none, mpc / how the simulated centre protects messages")
+	c.Flags().StringVar(&f.profile, "profile", "", "模拟中心的报文方式: none, mpc; 不写时 simulator 为 mpc (安全要求一并验收), 其他为 none / how the simulated centre protects messages")
 	c.Flags().StringVar(&f.presetName, "preset", "", "地区预设 (报文方式、地址形式、开关、次序): 名称, 文件, 或 list 列出 / how an area speaks: a name, a file, or list")
 	c.Flags().BoolVar(&f.keepOriginals, "keep-originals", false, "未遮盖的报文原文用口令加密, 存入报告文件夹 (simulator, centre) / keep the originals sealed beside the report")
 	c.Flags().StringVar(&f.passFile, "passphrase-file", "", "从文件读取原文的口令 (否则取自 "+passphraseEnv+" 或终端) / passphrase of the originals")
@@ -266,7 +272,7 @@ func acceptEnd(s *streams, p sm.Provider, f acceptFlags, res *acceptance.Result)
 	}
 	switch {
 	case !slices.ContainsFunc(res.Cases, func(c acceptance.CaseResult) bool { return len(c.Steps) > 0 }):
-		return errors.New("什么也没有发生: 所选用例都不适用, 或 HIS 没有发来报文; 原因见上 (模拟中心的安全用例须加 --profile mpc) / no case applies, or nothing came")
+		return errors.New("什么也没有发生: 所选用例都不适用, 或 HIS 没有发来报文; 原因见上 (安全用例须有签名的报文方式) / no case applies, or nothing came")
 	case !res.Reached:
 		return errors.New("对方没有给出任何可用的答复, 验收未能执行 / nothing readable came back: could not run")
 	case !res.Passed():

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-//go:embed rules.csv cases
+//go:embed rules.csv untestable.csv cases
 var files embed.FS
 
 // Status is how a requirement or a case ended.
@@ -84,6 +84,8 @@ type Site struct {
 	FundIncludesAccount bool `yaml:"fund_includes_account"`
 	// SettleBeforeDischarge: a stay can be settled before its discharge is registered.
 	SettleBeforeDischarge bool `yaml:"settle_before_discharge"`
+	// Local lists the transactions of some areas only that the target answers; "*": all of them.
+	Local []string `yaml:"local"`
 	// TestInstitution: somebody made sure that institution and people are there for tests only.
 	TestInstitution bool `yaml:"test_institution"`
 	// SignIn: messages need a sign_no.

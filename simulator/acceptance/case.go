@@ -30,7 +30,12 @@ type Case struct {
 	SignsOut bool     `yaml:"signs_out"` // the session ends with it; the run signs in again
 	Service  string   `yaml:"service"`   // "" or one of Options.Services
 	Alone    bool     `yaml:"alone"`     // nothing else may go on beside it
-	Steps    []Step   `yaml:"steps"`
+	// Table: the case is about the table of this transaction. Its title and what it verifies follow from the number, and a last step is
+	// added, where the last one sends it and succeeds, that sends the same again with one thing wrong, which must be refused.
+	Table string `yaml:"table"`
+	// Local: only some areas have the transaction; the site says whether the target does (Site.Local).
+	Local bool   `yaml:"local"`
+	Steps []Step `yaml:"steps"`
 }
 
 // Step is one message. Input is the name of an input of inputs.yaml, changed by Set and Drop; "" repeats
@@ -41,6 +46,7 @@ type Step struct {
 	Input    string               `yaml:"input"`
 	Set      map[string]yaml.Node `yaml:"set"`
 	Drop     []string             `yaml:"drop"`
+	Break    bool                 `yaml:"break"` // one thing is made wrong, as the table says it must not be (package sample)
 	Rows     int                  `yaml:"rows"`  // so many copies of the first row of its list, numbered
 	As       string               `yaml:"as"`    // another institution's code
 	Sign     string               `yaml:"sign"`  // instead of the sign_no of the run
@@ -63,6 +69,9 @@ type Expect struct {
 	Sums    []string             `yaml:"sums"`    // "path = path + path - 1.00"
 	Count   map[string]int       `yaml:"count"`   // path of a list: how many
 	Match   map[string]string    `yaml:"match"`   // path: regular expression
+	// Contains: some row of the list at a path has all these members with these values; Lacks: none has.
+	Contains map[string]map[string]yaml.Node `yaml:"contains"`
+	Lacks    map[string]map[string]yaml.Node `yaml:"lacks"`
 }
 
 // Cases reads the embedded cases, in the order of their files and within them as they stand.
@@ -72,6 +81,26 @@ func Cases() ([]Case, Inputs, error) {
 		return nil, nil, err
 	}
 	return Load(dir)
+}
+
+// whole gives a case about a table what follows from its number.
+func (c Case) whole() Case {
+	if c.Table == "" {
+		return c
+	}
+	c.Title = Text{c.Table + ": 按接口表答复, 有一处错误的请求被拒绝", c.Table + ": answers as its table has it, and refuses a request with one thing wrong"}
+	c.Steps = slices.Clone(c.Steps)
+	for i, s := range c.Steps {
+		if s.Send == c.Table && s.Expect.Result == "" {
+			c.Steps[i].Verifies = append(slices.Clone(s.Verifies), fieldsID(c.Table))
+		}
+	}
+	broken := slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Break })
+	if n := len(c.Steps); n > 0 && !broken && c.Steps[n-1].Send == c.Table && c.Steps[n-1].Expect.Result == "" {
+		last := c.Steps[n-1]
+		c.Steps = append(c.Steps, Step{Send: c.Table, As: last.As, Break: true, Expect: Expect{Result: "refused"}, Verifies: []string{"TBL-1"}, Note: Text{"同一请求, 一处错误", "the same request with one thing wrong"}})
+	}
+	return c
 }
 
 // Inputs are message inputs by name, with variables in them.
@@ -108,7 +137,9 @@ func Load(dir fs.FS) ([]Case, Inputs, error) {
 		if err := dec.Decode(&list); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		all = append(all, list...)
+		for _, c := range list {
+			all = append(all, c.whole())
+		}
 	}
 	return all, inputs, nil
 }

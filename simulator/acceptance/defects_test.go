@@ -273,3 +273,55 @@ func (zero) Read(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// For every table that has a case of its own: a reply that is not as the table has it is caught by the requirement on it, and a request
+// with one thing wrong that is done all the same by the step that sent it.
+func TestDefectsOfTablesAreCaught(t *testing.T) {
+	cases, _, err := Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID, infnos := map[string]Case{}, []string{}
+	for _, c := range cases {
+		if c.Table != "" && c.Service == "" {
+			byID[c.ID] = c
+			infnos = append(infnos, c.Table)
+		}
+	}
+	if len(byID) < 60 {
+		t.Errorf("only %d tables", len(byID))
+	}
+	of := func(change func(map[string]any)) func(http.Handler) http.Handler {
+		return func(h http.Handler) http.Handler {
+			for _, n := range infnos {
+				h = onReply(n, change)(h)
+			}
+			return h
+		}
+	}
+	res := run(t, simulated(t, "none", of(func(d map[string]any) { // says nothing
+		if strictjson.Text(d["infcode"]) == "0" {
+			d["output"] = map[string]any{}
+		}
+	})), Options{Suite: "table"})
+	for _, c := range byID {
+		if c.Table == "3212" {
+			continue // what it needs first is spoilt as well
+		}
+		if i := slices.IndexFunc(res.Requirements, func(q RequirementResult) bool { return q.ID == fieldsID(c.Table) }); res.Requirements[i].Status != Fail {
+			t.Errorf("%s: an empty answer: %s is %s", c.ID, res.Requirements[i].ID, res.Requirements[i].Status)
+		}
+	}
+	res = run(t, simulated(t, "none", of(func(d map[string]any) { // takes whatever comes
+		if strictjson.Text(d["infcode"]) != "0" {
+			d["infcode"], d["err_msg"], d["output"] = "0", nil, map[string]any{}
+		}
+	})), Options{Suite: "table"})
+	for _, k := range res.Cases {
+		c := byID[k.ID]
+		i := slices.IndexFunc(c.Steps, func(s Step) bool { return s.Send == c.Table && s.Expect.Result == "refused" })
+		if i >= 0 && (len(k.Steps) != i+1 || k.Steps[i].Status != Fail) {
+			t.Errorf("%s: what is wrong in step %d is taken and nobody notices", k.ID, i+1)
+		}
+	}
+}

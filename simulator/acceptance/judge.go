@@ -268,12 +268,47 @@ func (a *attempt) expected(e Expect, out any) (faults [][2]string) {
 			add(where+" ~ "+e.Match[where], a.showField(where, got))
 		}
 	}
+	for _, where := range sorted(e.Contains) {
+		if wanted, there := a.row(out, where, e.Contains[where]); !there {
+			add(where+": 有一行 / a row with "+wanted, "没有 / none")
+		}
+	}
+	for _, where := range sorted(e.Lacks) {
+		if wanted, there := a.row(out, where, e.Lacks[where]); there {
+			add(where+": 没有一行 / no row with "+wanted, "有 / there is one")
+		}
+	}
 	for _, sum := range e.Sums {
 		if got := a.sum(out, sum); got != "" {
 			add(sum, got)
 		}
 	}
 	return faults
+}
+
+// row looks for a row of a list with these members.
+func (a *attempt) row(out any, where string, members map[string]yaml.Node) (wanted string, there bool) {
+	want := map[string]any{}
+	for _, m := range sorted(members) {
+		n := members[m]
+		x, err := a.v.value(&n)
+		if err != nil {
+			return m + ": " + err.Error(), false
+		}
+		want[m] = x
+		wanted += " " + m + " = " + strings.ReplaceAll(a.showField(m, x), " ", "")
+	}
+	v, _ := at(out, where)
+	list, _ := v.([]any)
+	return strings.TrimSpace(wanted), slices.ContainsFunc(list, func(r any) bool {
+		o, _ := r.(map[string]any)
+		for m, x := range want {
+			if !same(x, o[m]) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func sorted[V any](m map[string]V) []string {

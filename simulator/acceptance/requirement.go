@@ -58,6 +58,9 @@ func Requirements(c *catalog.Catalog) ([]Requirement, error) {
 			})
 		}
 	}
+	if err := untestable(list); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(list, func(a, b Requirement) int { return strings.Compare(a.ID, b.ID) })
 	for i := 1; i < len(list); i++ {
 		if list[i].ID == list[i-1].ID {
@@ -65,6 +68,26 @@ func Requirements(c *catalog.Catalog) ([]Requirement, error) {
 		}
 	}
 	return list, nil
+}
+
+// untestable puts the reasons of untestable.csv to requirements made from the tables.
+func untestable(list []Requirement) error {
+	b, err := files.ReadFile("untestable.csv")
+	if err != nil {
+		return err
+	}
+	rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
+	if err != nil {
+		return fmt.Errorf("untestable.csv: %w", err)
+	}
+	for _, row := range rows[1:] {
+		i := slices.IndexFunc(list, func(q Requirement) bool { return q.ID == row[0] })
+		if i < 0 || row[1] == "" || list[i].Why != "" {
+			return fmt.Errorf("untestable.csv: %s is no requirement, or has no reason or two", row[0])
+		}
+		list[i].Why = row[1]
+	}
+	return nil
 }
 
 // ReadCSV reads requirements; the first line names the columns.

@@ -236,7 +236,7 @@ func (r *Runner) variables(c Case, seq int) vars {
 	v := vars{
 		"now": now.Format(time.DateTime), "today": now.Format(time.DateOnly), "tomorrow": now.AddDate(0, 0, 1).Format(time.DateOnly),
 		"hour_ago": now.Add(-time.Hour).Format(time.DateTime), "week_ago": now.AddDate(0, 0, -7).Format(time.DateTime),
-		"yesterday": now.AddDate(0, 0, -1).Format(time.DateOnly), "month": now.Format("200601"), "year": now.Format("2006"), "month_ago": now.AddDate(0, -1, 0).Format(time.DateOnly),
+		"yesterday": now.AddDate(0, 0, -1).Format(time.DateOnly), "month": now.Format("200601"), "year": now.Format("2006"), "month_only": now.Format("01"), "month_ago": now.AddDate(0, -1, 0).Format(time.DateOnly),
 		"compact": now.Format("20060102150405"), "year_end": now.Format("2006") + "-12-31",
 		"month_begin": time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, china).Format(time.DateOnly),
 		"unique":      fmt.Sprintf("%s%04d", now.Format("0102150405"), seq%10000), "place": r.o.Site.Institution, "area": r.o.Site.Area,
@@ -328,6 +328,10 @@ func (a *attempt) through(ctx context.Context) CaseResult {
 	}
 	if !slices.Contains([]string{"", "sign-in", "discharge-first"}, c.Needs) && !slices.Contains(r.o.Target.Spoils(), c.Needs) {
 		out.Status, out.Stopped = NotRun, "对方的安全方式不适用: "+c.Needs+" / not part of the target's security"
+		return out
+	}
+	if c.Local && !slices.Contains(r.o.Site.Local, c.Table) && !slices.Contains(r.o.Site.Local, "*") {
+		out.Status, out.Stopped = NotRun, "地方交易, 测试数据的 local 中没有 / a transaction of some areas only, not in local of the site file: "+c.Table
 		return out
 	}
 	if c.Service != "" && r.o.Services[c.Service] == nil {
@@ -429,7 +433,26 @@ func (a *attempt) input(s Step) (any, error) {
 	if s.Rows > 0 {
 		repeatRows(in, s.Rows)
 	}
+	if s.Break {
+		return in, a.spoil(s.Send, in)
+	}
 	return in, nil
+}
+
+// spoil makes one thing of an input wrong: what is surest to be refused comes first.
+func (a *attempt) spoil(infno string, in any) error {
+	t, ok := a.r.cat.Lookup(ident.Infno(infno))
+	top, isObject := in.(map[string]any)
+	if !ok || !isObject {
+		return fmt.Errorf("nothing of %s can be made wrong", infno)
+	}
+	var err error
+	for _, kind := range []sample.Kind{sample.Missing, sample.Node, sample.Date, sample.Type} {
+		if _, err = a.r.samples.Spoil(t, top, kind); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // SampleInput as the input of a step is one made from the catalogue (package sample).

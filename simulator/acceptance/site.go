@@ -12,8 +12,12 @@ import (
 //go:embed site.yaml
 var simulatorSite []byte
 
-// SimulatorSite is the test data of the simulated centre.
-func SimulatorSite() (Site, error) { return ReadSite(bytes.NewReader(simulatorSite)) }
+// SimulatorSite is the test data of the simulated centre, which answers what some areas only have as well.
+func SimulatorSite() (Site, error) {
+	s, err := ReadSite(bytes.NewReader(simulatorSite))
+	s.Local = []string{"*"}
+	return s, err
+}
 
 // SiteExample is the text of SimulatorSite: what somebody who tests another centre copies and fills in.
 func SiteExample() []byte { return bytes.Clone(simulatorSite) }

@@ -23,6 +23,7 @@ import (
 	"yiqiao/simulator/ledger"
 	"yiqiao/simulator/people"
 	"yiqiao/simulator/policy"
+	"yiqiao/simulator/records"
 )
 
 // Region is what differs between centres.
@@ -109,7 +110,7 @@ type state struct {
 	clearings   map[string]*clearing
 	orders      map[string]*order
 	scripts     map[string]*prescription
-	mappings    map[string]object // of 3301, by institution and its item
+	kept        *records.Book // what is only kept and shown
 }
 
 // person is an insured person with what was used per insurance and year.
@@ -232,13 +233,17 @@ func (r Region) check() error {
 }
 
 func newState(o Options, year int) (*state, error) {
+	kept, err := records.New()
+	if err != nil {
+		return nil, fmt.Errorf("simulated centre: %w", err)
+	}
 	s := &state{
 		byNo: map[string]*person{}, byCert: map[string]*person{}, byCard: map[string]*person{}, byToken: map[string]*person{},
 		visits: map[string]*visit{}, settlements: map[string]*settlement{}, byMsg: map[string]*entry{},
 		signs: map[string]*sign{}, signOf: map[signKey]string{}, book: ledger.New(), serial: o.Seed % 1_000_000,
 		filings: map[string]*filing{}, files: map[string]*file{}, clearings: map[string]*clearing{},
 		orders: map[string]*order{}, scripts: map[string]*prescription{},
-		mappings: map[string]object{},
+		kept: kept,
 	}
 	for _, p := range o.People {
 		if s.byNo[p.No] != nil || s.byCert[p.Cert] != nil {

@@ -39,6 +39,9 @@ func (c *Centre) Digest() string {
 	for _, id := range sorted(s.clearings) {
 		fmt.Fprintf(h, "clearing %q %t %v\n", id, s.clearings[id].withdrawn, s.clearings[id].in)
 	}
+	for _, line := range s.kept.Lines() {
+		fmt.Fprintln(h, line)
+	}
 	for _, id := range sorted(s.byMsg) {
 		e := s.byMsg[id]
 		fmt.Fprintf(h, "msg %q %q %t\n", id, e.infno, e.reversed)

@@ -86,8 +86,15 @@ func (c *Centre) plan(k *call, t *catalog.Transaction) (action, error) {
 	if act, known, err := c.planOther(k); known {
 		return act, err
 	}
-	if act, known, err := c.planCatalogue(k, t); known {
-		return act, err
+	switch {
+	case k.req.Infno == "1162":
+		return c.scanned(k)
+	case k.req.Infno == "3101" || k.req.Infno == "3102":
+		return c.audit(k)
+	case c.state.kept.Knows(k.req.Infno):
+		return c.keepsRecords(k, t)
+	case t.Kind == catalog.Download && strings.HasPrefix(string(t.Infno), "13"):
+		return c.catalogueFile(k)
 	}
 	if t.Queued && t.Described() {
 		// Any other upload of the queued class is accepted when its fields are in order, and forgotten.

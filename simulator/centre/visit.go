@@ -130,38 +130,41 @@ func (c *Centre) identify(k *call) (action, error) {
 	if len(p.Insurances) == 0 {
 		return action{}, refuse("参保信息为空")
 	}
-	return action{run: func() (any, error) {
-		var insured, identities []any
-		for _, i := range p.Insurances {
-			balc := money.Fen(0)
-			if i.Type == "310" {
-				balc = c.state.balance(p.No)
-			}
-			flag := "0"
-			if p.Has("320") {
-				flag = "1"
-			}
-			insured = append(insured, object{
-				"balc": money.Number(balc), "insutype": i.Type, "psn_type": i.PersonType, "psn_insu_stas": i.State,
-				"psn_insu_date": i.Since, "paus_insu_date": orNull(i.Paused), "cvlserv_flag": flag,
-				"insuplc_admdvs": p.Area, "emp_name": orNull(p.Employer), "clct_standard_prince": nil,
-			})
+	return action{run: func() (any, error) { return c.personReply(p, k.now), nil }}, nil
+}
+
+// personReply writes who somebody is, as 1101 does.
+func (c *Centre) personReply(p *person, now time.Time) object {
+	var insured, identities []any
+	for _, i := range p.Insurances {
+		balc := money.Fen(0)
+		if i.Type == "310" {
+			balc = c.state.balance(p.No)
 		}
-		for _, i := range p.Identities {
-			identities = append(identities, object{"psn_idet_type": i.Type, "psn_type_lv": orNull(i.Level), "memo": i.Memo,
-				"begntime": i.Since, "endtime": nil})
+		flag := "0"
+		if p.Has("320") {
+			flag = "1"
 		}
-		if identities == nil {
-			identities = []any{}
-		}
-		return object{
-			"baseinfo": object{
-				"psn_no": p.No, "psn_cert_type": "01", "certno": p.Cert, "psn_name": p.Name, "gend": p.Gender, "naty": p.Ethnic,
-				"brdy": p.Birth, "age": age(p.Birth, k.now), "exp_content": nil, "psn_mgtcode": nil,
-			},
-			"insuinfo": insured, "idetinfo": identities,
-		}, nil
-	}}, nil
+		insured = append(insured, object{
+			"balc": money.Number(balc), "insutype": i.Type, "psn_type": i.PersonType, "psn_insu_stas": i.State,
+			"psn_insu_date": i.Since, "paus_insu_date": orNull(i.Paused), "cvlserv_flag": flag,
+			"insuplc_admdvs": p.Area, "emp_name": orNull(p.Employer), "clct_standard_prince": nil,
+		})
+	}
+	for _, i := range p.Identities {
+		identities = append(identities, object{"psn_idet_type": i.Type, "psn_type_lv": orNull(i.Level), "memo": i.Memo,
+			"begntime": i.Since, "endtime": nil})
+	}
+	if identities == nil {
+		identities = []any{}
+	}
+	return object{
+		"baseinfo": object{
+			"psn_no": p.No, "psn_cert_type": "01", "certno": p.Cert, "psn_name": p.Name, "gend": p.Gender, "naty": p.Ethnic,
+			"brdy": p.Birth, "age": age(p.Birth, now), "exp_content": nil, "psn_mgtcode": nil,
+		},
+		"insuinfo": insured, "idetinfo": identities,
+	}
 }
 
 // covered tells whether a person can be treated under an insurance, and why not.

@@ -169,11 +169,18 @@ func (g *gen) text(f *catalog.Field) string {
 
 // Broken is a valid sample with one thing wrong, and where. ErrNone when the table has nothing to break that way.
 func (m *Maker) Broken(t *catalog.Transaction, seed uint64, kind Kind) (in map[string]any, path string, err error) {
-	if !slices.Contains(Kinds(), kind) {
-		return nil, "", fmt.Errorf("sample: %q: %v", kind, Kinds())
-	}
 	if in, err = m.Valid(t, seed); err != nil {
 		return nil, "", err
+	}
+	path, err = m.Spoil(t, in, kind)
+	return in, path, err
+}
+
+// Spoil makes one thing of a valid input wrong, in place, and says where. ErrNone when the table has nothing to break that way; the
+// input is then as it was.
+func (m *Maker) Spoil(t *catalog.Transaction, in map[string]any, kind Kind) (path string, err error) {
+	if !slices.Contains(Kinds(), kind) {
+		return "", fmt.Errorf("sample: %q: %v", kind, Kinds())
 	}
 	for i := range t.Input {
 		n := &t.Input[i]
@@ -187,28 +194,30 @@ func (m *Maker) Broken(t *catalog.Transaction, seed uint64, kind Kind) (in map[s
 				if len(list) == 0 {
 					continue
 				}
-				at = list[0].(map[string]any)
+				if at, ok = list[0].(map[string]any); !ok {
+					continue
+				}
 			}
 		}
 		if kind == Node {
 			if n.Name != "" && n.Required == catalog.Always {
 				delete(in, n.Name)
-				return in, n.Name, nil
+				return n.Name, nil
 			}
 			continue
 		}
 		if kind == Undeclared {
 			at["not_declared_anywhere"] = "1"
-			return in, strings.TrimPrefix(n.Name+"/not_declared_anywhere", "/"), nil
+			return strings.TrimPrefix(n.Name+"/not_declared_anywhere", "/"), nil
 		}
 		for j := range n.Fields {
 			f := &n.Fields[j]
 			if m.spoil(at, f, kind) {
-				return in, strings.TrimPrefix(n.Name+"/"+f.Code, "/"), nil
+				return strings.TrimPrefix(n.Name+"/"+f.Code, "/"), nil
 			}
 		}
 	}
-	return nil, "", fmt.Errorf("%s %s: %w", t.Infno, kind, ErrNone)
+	return "", fmt.Errorf("%s %s: %w", t.Infno, kind, ErrNone)
 }
 
 // spoil breaks a field, when it can be broken that way.
