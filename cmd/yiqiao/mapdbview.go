@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -82,7 +83,9 @@ func (srv *server) openView(g *gatewaySettings, s dbviewSettings, clock gateway.
 	if err != nil {
 		return err
 	}
+	own := srv.journal.vault.Digest([]byte("yiqiao dbview")) // by its key: no other journal has it
 	o := dbview.Options{Desk: srv.front(), Mapper: srv.drawnMapper(kept), Clock: clock, System: s.System, Driver: s.Driver, DSN: s.DSN, View: view, Log: srv.parts.log,
+		Journal:  hex.EncodeToString(own[:]),
 		MarkFile: filepath.Join(g.path(g.Data), "dbview-"+plainName.ReplaceAllString(s.System, "_")+".json"),
 		Every:    time.Duration(s.Every), Wait: time.Duration(s.Wait), Batch: s.Batch}
 	if s.Password.Set() {

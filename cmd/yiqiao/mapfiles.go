@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -105,10 +107,20 @@ func (srv *server) openFolder(g *gatewaySettings, s filesSettings, clock gateway
 		return err
 	}
 	lock := flock.New(filepath.Join(o.Dir, "working", ".lock"))
+	owner := filepath.Join(o.Dir, "working", ".owner")
 	if ok, err := lock.TryLock(); err != nil || !ok {
-		return fmt.Errorf("%s 正被另一个网关使用 / is in use by another gateway", o.Dir)
+		by, _ := os.ReadFile(owner)
+		return fmt.Errorf("%[1]s 正被另一个网关使用 (%[2]s) / is in use by another gateway (%[2]s)", o.Dir, bytes.TrimSpace(by))
 	}
 	srv.closers = append(srv.closers, func() { _ = lock.Unlock() })
+	name, err := g.processName()
+	if err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	if err := os.WriteFile(owner, []byte(name+" @ "+host+":"+g.path(g.Data)+"\n"), 0o600); err != nil {
+		return err
+	}
 	srv.parts.log.Info("watching a folder", "system", s.System, "mapping", live.Current().Version())
 	srv.tended(live, clock, folder.Trouble, folder.Run)
 	return nil

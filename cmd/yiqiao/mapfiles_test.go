@@ -228,3 +228,30 @@ func TestFilesSettings(t *testing.T) {
 		}
 	}
 }
+
+// A folder is one gateway's: a second one does not start, and is told whose it is.
+func TestOneGatewayToAFolder(t *testing.T) {
+	_, gw, d := clinic(t)
+	dir := t.TempDir()
+	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	g, err := loadGateway(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Log.Level = "error"
+	g.Files = []filesSettings{{System: "other", Folder: d.dir, Mapping: "generic-csv", Institutions: []string{"H44010000001"}}}
+	srv, err := newServer(context.Background(), g, &bytes.Buffer{}, systemClock{})
+	if err == nil {
+		srv.close()
+		t.Fatal("started")
+	}
+	if !strings.Contains(err.Error(), "is in use by another gateway (") || !strings.Contains(err.Error(), filepath.Join(d.base, "data")) {
+		t.Error(err)
+	}
+	if gw.addr() == "" {
+		t.Error("the first is disturbed")
+	}
+	d.send("outpatient-bill", "presettled")
+}

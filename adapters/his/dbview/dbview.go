@@ -11,7 +11,8 @@
 // requests, which the desk answers from its journal. So a process that is killed between reading,
 // carrying out and writing back loses nothing and does nothing twice, and a mark that is lost only costs
 // reading. Rows with equal marks, rows that arrive late below the mark and a clock that was set back are
-// met by an overlap and by a sweep over everything since Mark.From.
+// met by an overlap and by a sweep over everything since Mark.From. One journal's gateways work on a view,
+// one of them at a time.
 //
 // A message whose outcome is not known is marked so and asked for until it is; its lane waits, the
 // others go on. What can not be taken just now is tried for Wait, everything behind it waits, and then
@@ -56,6 +57,7 @@ type Options struct {
 	DSN          string // without the password
 	Password     string
 	View         View
+	Journal      string       // says which journal the gateway has: the view is claimed for it, see claim. None: it is not claimed
 	MarkFile     string       // where the mark is kept; none: it is found anew after a restart, by reading more
 	Log          *slog.Logger // default: nowhere
 
@@ -76,8 +78,9 @@ type Source struct {
 	since   map[string]time.Time // when a message was first held
 	mark    string               // highest mark below which nothing is open, "" before the first
 	swept   time.Time
-	ready   bool         // the columns were looked at
-	results []string     // columns of the table of results
+	ready   bool     // the columns were looked at
+	results []string // columns of the table of results
+	claim   claim
 	wrote   tabular.Line // what was written last
 
 	// step is called before every step a crash may fall on; an error ends the work as a crash would.
@@ -130,14 +133,17 @@ func New(o Options) (*Source, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	s := &Source{o: o, d: dialects()[o.Driver], db: db, clerk: clerk, open: map[string]*waiting{}, since: map[string]time.Time{}, step: func(string) error { return nil }}
-	s.db.SetMaxOpenConns(2)
+	s.db.SetMaxOpenConns(3) // one of them holds the claim
 	s.db.SetConnMaxLifetime(5 * time.Minute)
 	s.loadMark()
 	return s, nil
 }
 
 // Close ends the connections.
-func (s *Source) Close() error { return s.db.Close() }
+func (s *Source) Close() error {
+	s.unclaim()
+	return s.db.Close()
+}
 
 // Trouble says what keeps the view from being worked on, "" when nothing does.
 func (s *Source) Trouble() string {
@@ -199,6 +205,9 @@ func (s *Source) Poll(ctx context.Context) error {
 	}
 	if now.Before(s.held) {
 		return nil
+	}
+	if mine, err := s.claimed(ctx); err != nil || !mine {
+		return err
 	}
 	if !s.ready {
 		if err := s.lookColumns(ctx); err != nil {

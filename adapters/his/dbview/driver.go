@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type dialect struct {
 	place func(n int) string               // of the n-th value, from 1
 	limit func(query string, n int) string // query has an order
 	times bool                             // marks that are times are given as such, not as text
+	locks locks                            // none: a view can not be claimed
 }
 
 // Drivers lists the databases there are.
@@ -45,8 +47,8 @@ func Open(driver, dsn, password string) (*sql.DB, error) {
 
 func dialects() map[string]dialect {
 	list := map[string]dialect{
-		"postgres": {open: openPostgres, place: func(n int) string { return "$" + strconv.Itoa(n) }, limit: limit},
-		"mysql":    {open: openMySQL, place: func(int) string { return "?" }, limit: limit},
+		"postgres": {open: openPostgres, place: func(n int) string { return "$" + strconv.Itoa(n) }, limit: limit, locks: postgresLocks},
+		"mysql":    {open: openMySQL, place: func(int) string { return "?" }, limit: limit, locks: mysqlLocks},
 	}
 	for name, d := range more() {
 		list[name] = d
@@ -67,6 +69,10 @@ func openPostgres(dsn, password string) (*sql.DB, error) {
 		return nil, errPassword
 	}
 	c.Password = password
+	if c.RuntimeParams["application_name"] == "" {
+		host, _ := os.Hostname()
+		c.RuntimeParams["application_name"] = "yiqiao@" + host
+	}
 	// Plans are not kept: a view that is made anew would not fit them.
 	c.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	if c.ConnectTimeout == 0 {
