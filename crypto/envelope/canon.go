@@ -29,6 +29,7 @@ type canon struct {
 	// whose members were put in order looked like, rank[k] which of them comes k-th.
 	shape []canonMember
 	rank  []int
+	at    []span // members of a row that looks the same
 }
 
 // canonMember is one member of an object: its name in src, quotes left out, and its text in the
@@ -304,6 +305,9 @@ func (c *canon) object(dst []byte, i int) ([]byte, int, bool) {
 // a list are: it copies each member once, from where it stands to where it belongs. ok is false when
 // the object is another one; nothing has happened then.
 func (c *canon) row(dst []byte, i int) ([]byte, int, bool) {
+	if out, next, ok := c.sameRow(dst, i); ok {
+		return out, next, true
+	}
 	base, before := len(c.mems), c.nodes
 	defer func() { c.mems = c.mems[:base] }()
 	src := c.src
@@ -355,6 +359,46 @@ func (c *canon) row(dst []byte, i int) ([]byte, int, bool) {
 	}
 	c.nodes = before
 	return dst, i, false
+}
+
+// sameRow writes the object at i when it is written as the one shape comes from: the same names in the same
+// order, no blanks, and strings without escapes that are not empty. It compares names and quotes in one go and
+// copies each member with the comma behind it. ok is false for any other object; nothing has happened then.
+func (c *canon) sameRow(dst []byte, i int) ([]byte, int, bool) {
+	src, shape := c.src, c.shape
+	if len(shape) == 0 || c.nodes+len(shape) > c.lim.MaxNodes {
+		return dst, i, false
+	}
+	from := i
+	at := slices.Grow(c.at[:0], len(shape))[:len(shape)]
+	c.at = at
+	i++
+	for k := range shape {
+		s := &shape[k]
+		n := s.to - s.from + 4 // "name":"
+		if n > len(src)-i || src[i+n-1] != '"' || src[i+n-2] != ':' || string(src[i:i+n]) != string(src[s.from-1:s.from-1+n]) {
+			return dst, from, false
+		}
+		end := plainRun(src, i+n)
+		if end+1 >= len(src) || src[end] != '"' || end == i+n {
+			return dst, from, false
+		}
+		at[k] = span{i, end + 2}
+		if i = end + 2; src[end+1] != ',' && (src[end+1] != '}' || k+1 < len(shape)) || src[end+1] == ',' && k+1 == len(shape) {
+			return dst, from, false
+		}
+	}
+	c.nodes += len(shape)
+	n := len(dst)
+	dst = slices.Grow(dst, i-from)[:n+i-from]
+	dst[n] = '{'
+	n++
+	for _, k := range c.rank {
+		n += copy(dst[n:], src[at[k].from:at[k].to])
+		dst[n-1] = ','
+	}
+	dst[n-1] = '}'
+	return dst, i, true
 }
 
 // amount reads a number that Java writes as it stands: no sign, no leading zero, no exponent.
@@ -520,27 +564,29 @@ func (s *scratch) free(pool *sync.Pool) {
 	pool.Put(s)
 }
 
-// appendHex writes upper-case hex, four bytes in one step.
+// appendHex writes upper-case hex, eight digits in one step.
 func appendHex(dst, b []byte) []byte {
-	const digits = "0123456789ABCDEF"
 	at := len(dst)
 	dst = slices.Grow(dst, 2*len(b))[:at+2*len(b)]
-	for out := dst[at:]; len(b) > 0; out = out[2:] {
-		for len(b) >= 4 && len(out) >= 8 {
-			y := uint64(binary.LittleEndian.Uint32(b))
-			y = (y | y<<16) & 0x0000ffff0000ffff
-			y = (y | y<<8) & 0x00ff00ff00ff00ff
-			binary.LittleEndian.PutUint64(out, hexDigits((y>>4)&0x000f000f000f000f|(y&0x000f000f000f000f)<<8))
-			b, out = b[4:], out[8:]
-		}
-		if len(b) == 0 {
-			break
-		}
-		out[0], out[1] = digits[b[0]>>4], digits[b[0]&15]
-		b = b[1:]
+	out := dst[at:]
+	for len(b) >= 4 && len(out) >= 8 {
+		binary.LittleEndian.PutUint64(out, uint64(pairs[b[0]])|uint64(pairs[b[1]])<<16|uint64(pairs[b[2]])<<32|uint64(pairs[b[3]])<<48)
+		b, out = b[4:], out[8:]
+	}
+	for k, c := range b {
+		binary.LittleEndian.PutUint16(out[2*k:], pairs[c])
 	}
 	return dst
 }
+
+// pairs are the two digits of each byte, the first one in the low half. What is looked up in it travels.
+var pairs = func() (t [256]uint16) {
+	const digits = "0123456789ABCDEF"
+	for b := range t {
+		t[b] = uint16(digits[b>>4]) | uint16(digits[b&15])<<8
+	}
+	return t
+}()
 
 // hexDigits gives the upper-case digits of eight numbers below 16.
 func hexDigits(n uint64) uint64 {
@@ -556,15 +602,13 @@ func decodeHex(s []byte) ([]byte, bool) {
 		return nil, false
 	}
 	dst := make([]byte, len(s)/2)
-	out := dst
+	out, wrong := dst, uint64(0)
 	for len(s) >= 8 && len(out) >= 4 {
 		x := binary.LittleEndian.Uint64(s)
 		letter := x >> 6 & ones
 		n := x&(ones*0x0f) + letter*9
 		// The digits of n are x but for the case of letters, or x was no hex.
-		if n&(ones*0xf0) != 0 || hexDigits(n) != x&^(letter<<5) {
-			return nil, false
-		}
+		wrong |= n&(ones*0xf0) | (hexDigits(n) ^ x&^(letter<<5))
 		y := (n<<4 | n>>8) & 0x00ff00ff00ff00ff
 		y = (y | y>>8) & 0x0000ffff0000ffff
 		binary.LittleEndian.PutUint32(out, uint32(y|y>>16))
@@ -577,7 +621,7 @@ func decodeHex(s []byte) ([]byte, bool) {
 		}
 		out[0] = byte(hi<<4 | lo)
 	}
-	return dst, true
+	return dst, wrong == 0
 }
 
 func hexValue(c byte) int {

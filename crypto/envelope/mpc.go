@@ -288,7 +288,7 @@ func (m *mpc) open(body []byte, lim strictjson.Limits, keep *Evidence, reply boo
 	}
 	var plain []byte
 	if w.hasEnc || !reply {
-		if plain, err = m.decrypt(w.encData); err != nil {
+		if plain, err = m.decrypt(w); err != nil {
 			return nil, Head{}, err
 		}
 		w.members = append(w.members, member{"data", &dataText{plain, lim, false}})
@@ -310,10 +310,13 @@ func (m *mpc) open(body []byte, lim strictjson.Limits, keep *Evidence, reply boo
 }
 
 // decrypt gives the plain text of encData.
-func (m *mpc) decrypt(encData []byte) ([]byte, error) {
-	text, ok := decodeHex(encData)
-	if !ok {
-		return nil, fault("hex")
+func (m *mpc) decrypt(w *wire) ([]byte, error) {
+	text := w.cipher
+	if text == nil {
+		var ok bool
+		if text, ok = decodeHex(w.encData); !ok {
+			return nil, fault("hex")
+		}
 	}
 	plain, err := sm.ECBDecryptIn(m.p, m.key, text)
 	switch {

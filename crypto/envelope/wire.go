@@ -14,7 +14,8 @@ type wire struct {
 	members           []member // all but signData, encData and extra
 	head              Head
 	encType, signType string
-	encData           []byte // may alias the message
+	encData           []byte // hex as it came, and nil when it is in cipher
+	cipher            []byte // what the hex says
 	signData          string
 	hasEnc, hasSign   bool
 	hasCode           bool
@@ -44,14 +45,15 @@ func readWire(body []byte, lim strictjson.Limits) (*wire, error) {
 const maxFlat = 16
 
 // flat gives the members of a message whose values are strings without escapes, and nothing else:
-// what a message usually is. Everything that is more, or wrong, is for strictjson to read. The value of
-// encData aliases body.
+// what a message usually is. Everything that is more, or wrong, is for strictjson to read. encData, most of
+// the message, is read once: as hex, which has nothing that would have to be looked for in a string.
 func flat(body []byte, lim strictjson.Limits) ([]member, bool) {
 	c := canon{src: body}
 	i := c.blanks(0)
-	if i >= len(body) || body[i] != '{' || len(body) > lim.MaxBytes || lim.MaxNodes <= maxFlat || !utf8.Valid(body) {
+	if i >= len(body) || body[i] != '{' || len(body) > lim.MaxBytes || lim.MaxNodes <= maxFlat {
 		return nil, false
 	}
+	from, to := 0, 0 // of encData in body
 	members := make([]member, 0, maxFlat)
 	for i = c.blanks(i + 1); ; i = c.blanks(i + 1) {
 		name, next, ok := c.bare(i)
@@ -68,28 +70,37 @@ func flat(body []byte, lim strictjson.Limits) ([]member, bool) {
 		}
 		m := member{name: known(name)}
 		i = c.blanks(i + 1)
-		if text, next, ok := c.bare(i); !ok {
+		if m.name == "encData" && i < len(body) && body[i] == '"' {
+			from = i + 1
+			to = from + bytes.IndexByte(body[from:], '"')
+			if to < from {
+				return nil, false
+			}
+			b, ok := decodeHex(body[from:to])
+			if !ok {
+				return nil, false
+			}
+			m.value, i = cipherText(b), to+1
+		} else if text, next, ok := c.bare(i); !ok {
 			if m.value, i, ok = c.scalar(i); !ok {
 				return nil, false
 			}
-		} else if i = next; m.name == "encData" {
-			m.value = bareText(text)
 		} else {
-			m.value = known(text)
+			m.value, i = known(text), next
 		}
 		members = append(members, m)
 		if i = c.blanks(i); i >= len(body) || body[i] != ',' {
 			break
 		}
 	}
-	if i >= len(body) || body[i] != '}' || c.blanks(i+1) != len(body) {
+	if i >= len(body) || body[i] != '}' || c.blanks(i+1) != len(body) || !utf8.Valid(body[:from]) || !utf8.Valid(body[to:]) {
 		return nil, false
 	}
 	return members, true
 }
 
-// bareText is the value of encData, written without escapes.
-type bareText []byte
+// cipherText is the value of encData, no longer hex.
+type cipherText []byte
 
 // bare gives what stands between the quotes of the string at i when it has no escapes.
 func (c *canon) bare(i int) (text []byte, next int, ok bool) {
@@ -176,8 +187,8 @@ func newWire(members []member) (*wire, error) {
 				continue
 			}
 			switch v := value.(type) {
-			case bareText:
-				w.encData = v
+			case cipherText:
+				w.cipher = v
 			case string:
 				w.encData = []byte(v)
 			default:
