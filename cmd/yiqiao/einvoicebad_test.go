@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"strings"
 	"testing"
 
 	"yiqiao/gateway"
@@ -72,5 +73,36 @@ func TestEInvoiceBadInput(t *testing.T) {
 		if now, err := st.invoice(t.Context(), e.ID); err != nil || now.State != gateway.InvoiceIssued {
 			t.Errorf("%+v %v", now, err)
 		}
+	}
+}
+
+// What the platform refuses, whatever its result code, is told in its own words and stays one business number: nothing
+// is issued until it is corrected and asked for again.
+func TestEInvoiceRefusedAndCorrected(t *testing.T) {
+	st, err := newStageWith(t.Context(), io.Discard, io.Discard, "mpc+tif", stageOptions{change: func(g *gatewaySettings, _ *simulatorSettings) {
+		g.Einvoice.Tables.Places = map[string]string{"9号窗": "999"} // an issuing point the platform does not have
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.stop)
+	r := selfPaid(3, 1000)
+	r.Desk = "9号窗"
+	for range 2 { // the same request again is the same refusal
+		status, answer := st.do(t, "POST", "/api/v1/einvoices", r, nil)
+		if status != 422 || !strings.Contains(answer, string(gateway.CodeInvoiceRefused)) || !strings.Contains(answer, "开票点 999 不存在") || !strings.Contains(answer, "更正后重新申请") {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	if n := len(st.sim.einvoice.Bills()); n != 0 {
+		t.Fatalf("%d bills", n)
+	}
+	var issued gateway.EInvoice
+	r.RequestID, r.Desk = "C3-2", "1号窗"
+	if status, answer := st.do(t, "POST", "/api/v1/einvoices", r, &issued); status != 201 || !strings.HasSuffix(issued.ID, "_1") || issued.State != gateway.InvoiceIssued || issued.Message != "" {
+		t.Fatalf("corrected: %d %s", status, answer)
+	}
+	if bills := st.sim.einvoice.Bills(); len(bills) != 1 || bills[0].BusNo != issued.ID {
+		t.Errorf("%+v", bills)
 	}
 }

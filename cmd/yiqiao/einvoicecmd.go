@@ -28,10 +28,11 @@ func einvoiceCommand(s *streams) *cobra.Command {
   list       列出某日或某种状态的票据
   show       一张票据的经过: 谁在哪个窗口申请, 平台怎么答
   reverse    冲红一张票据 (结算仍有效时); 退费引起的冲红由退费自动完成
+  decide     了结一张需人工处理的票据: 在平台查明之后说明它的真实情况
   reconcile  与电子票据平台逐笔核对, 给出原因和处理建议`,
 		Example: "  yiqiao einvoice list --config mysite\n  yiqiao einvoice show --config mysite OPB…_1\n  yiqiao einvoice reconcile --config mysite --date 2026-11-22",
 	}
-	c.AddCommand(einvoiceList(s), einvoiceShow(s), einvoiceReverse(s), einvoiceReconcile(s))
+	c.AddCommand(einvoiceList(s), einvoiceShow(s), einvoiceReverse(s), einvoiceDecide(s), einvoiceReconcile(s))
 	return c
 }
 

@@ -51,6 +51,9 @@ func (f *Office) ReverseInvoice(ctx context.Context, c gateway.Caller, r gateway
 	if err != nil {
 		return gateway.EInvoice{}, failure(op, r.ID, err)
 	}
+	if b.State == gateway.InvoiceParked {
+		return gateway.EInvoice{}, &gateway.Error{Code: gateway.CodeState, Op: op, Ref: b.ID, Detail: "parked: yiqiao einvoice decide"}
+	}
 	if known, err := f.o.Book.Write(ctx, book.Entry{Request: &req}); err != nil {
 		return gateway.EInvoice{}, failure(op, r.ID, err)
 	} else if known == nil && !b.State.Live() {

@@ -37,7 +37,7 @@ func CauseZH(c Cause) string {
 var remedies = map[Cause]string{
 	PlatformOnly: "核对后在平台冲红该票据; 若属本院业务则补记", HereOnly: "以业务流水号向平台核实; 确无此票时冲红本方并重新开具",
 	OtherAmount: "冲红后按结算金额重新开具", OtherState: "以平台状态为准核对; 结算仍有效时重新开具, 已撤销时冲红",
-	NotYet: "无需处理, 平台恢复后自动完成", NeedsPerson: "查看平台提示, 更正后重新申请开具", NoBill: "重新申请开具", Orphan: "冲红该票据",
+	NotYet: "无需处理, 平台恢复后自动完成", NeedsPerson: "平台未受理的, 更正后重新申请开具; 需人工处理的, 查明后用 yiqiao einvoice decide 了结", NoBill: "重新申请开具", Orphan: "冲红该票据",
 }
 
 // Difference is one row in which two sides differ. Amounts are fen.

@@ -46,6 +46,11 @@ const (
 	Delivered  Kind = "delivered"        // the link was sent again
 	Seen       Kind = "seen"             // a second screen asked for it
 	Parked     Kind = "parked"           // a person is needed
+
+	// What a person found out about a parked bill.
+	PersonMade     Kind = "person-made"
+	PersonAbsent   Kind = "person-absent"
+	PersonReversed Kind = "person-reversed"
 )
 
 // Event is one entry of a bill's history. The journal of it is append-only.
@@ -114,44 +119,47 @@ func Next(s gateway.InvoiceState, k Kind) (gateway.InvoiceState, error) {
 		}
 	}
 	next, ok := map[step]gateway.InvoiceState{
-		{"", Drafted}:                          gateway.InvoiceDrafted,
-		{gateway.InvoiceDrafted, Sent}:         gateway.InvoiceIssuing,
-		{gateway.InvoiceDrafted, Dropped}:      gateway.InvoiceDropped,
-		{gateway.InvoiceIssuing, NotSent}:      gateway.InvoiceDrafted,
-		{gateway.InvoiceIssuing, Issued}:       gateway.InvoiceIssued,
-		{gateway.InvoiceIssuing, Refused}:      gateway.InvoiceRefused,
-		{gateway.InvoiceIssuing, Unknown}:      gateway.InvoiceIssueOpen,
-		{gateway.InvoiceIssueOpen, Asked}:      gateway.InvoiceIssueOpen,
-		{gateway.InvoiceIssueOpen, Absent}:     gateway.InvoiceDrafted,
-		{gateway.InvoiceIssueOpen, Issued}:     gateway.InvoiceIssued,
-		{gateway.InvoiceRefused, Redrafted}:    gateway.InvoiceDrafted,
-		{gateway.InvoiceRefused, Doubted}:      gateway.InvoiceIssueOpen,
-		{gateway.InvoiceIssued, RedSent}:       gateway.InvoiceReversing,
-		{gateway.InvoiceIssued, RedRefused}:    gateway.InvoiceIssued, // refused before it was sent: posted
-		{gateway.InvoiceIssued, Asked}:         gateway.InvoiceIssued, // whether it was posted could not be found out
-		{gateway.InvoiceReversing, NotSent}:    gateway.InvoiceIssued,
-		{gateway.InvoiceReversing, Reversed}:   gateway.InvoiceReversed,
-		{gateway.InvoiceReversing, RedRefused}: gateway.InvoiceIssued,
-		{gateway.InvoiceReversing, Unknown}:    gateway.InvoiceRedOpen,
-		{gateway.InvoiceRedOpen, Asked}:        gateway.InvoiceRedOpen,
-		{gateway.InvoiceRedOpen, Absent}:       gateway.InvoiceIssued,
-		{gateway.InvoiceRedOpen, Reversed}:     gateway.InvoiceReversed,
-		{gateway.InvoiceIssued, Reversed}:      gateway.InvoiceReversed, // at the platform, behind our back
-		{gateway.InvoiceIssued, PaperSent}:     gateway.InvoiceTurning,
-		{gateway.InvoiceTurning, NotSent}:      gateway.InvoiceIssued,
-		{gateway.InvoiceTurning, Papered}:      gateway.InvoicePaper,
-		{gateway.InvoiceTurning, Refused}:      gateway.InvoiceIssued,
-		{gateway.InvoiceTurning, Asked}:        gateway.InvoiceTurning,
-		{gateway.InvoiceTurning, Absent}:       gateway.InvoiceIssued,
-		{gateway.InvoicePaper, VoidSent}:       gateway.InvoiceVoiding,
-		{gateway.InvoicePaper, RedRefused}:     gateway.InvoicePaper,
-		{gateway.InvoicePaper, Asked}:          gateway.InvoicePaper,
-		{gateway.InvoiceVoiding, NotSent}:      gateway.InvoicePaper,
-		{gateway.InvoiceVoiding, Voided}:       gateway.InvoiceIssued,
-		{gateway.InvoiceVoiding, Refused}:      gateway.InvoicePaper,
-		{gateway.InvoiceVoiding, RedRefused}:   gateway.InvoicePaper,
-		{gateway.InvoiceVoiding, Asked}:        gateway.InvoiceVoiding,
-		{gateway.InvoiceVoiding, Absent}:       gateway.InvoicePaper,
+		{"", Drafted}:                           gateway.InvoiceDrafted,
+		{gateway.InvoiceDrafted, Sent}:          gateway.InvoiceIssuing,
+		{gateway.InvoiceDrafted, Dropped}:       gateway.InvoiceDropped,
+		{gateway.InvoiceIssuing, NotSent}:       gateway.InvoiceDrafted,
+		{gateway.InvoiceIssuing, Issued}:        gateway.InvoiceIssued,
+		{gateway.InvoiceIssuing, Refused}:       gateway.InvoiceRefused,
+		{gateway.InvoiceIssuing, Unknown}:       gateway.InvoiceIssueOpen,
+		{gateway.InvoiceIssueOpen, Asked}:       gateway.InvoiceIssueOpen,
+		{gateway.InvoiceIssueOpen, Absent}:      gateway.InvoiceDrafted,
+		{gateway.InvoiceIssueOpen, Issued}:      gateway.InvoiceIssued,
+		{gateway.InvoiceRefused, Redrafted}:     gateway.InvoiceDrafted,
+		{gateway.InvoiceRefused, Doubted}:       gateway.InvoiceIssueOpen,
+		{gateway.InvoiceIssued, RedSent}:        gateway.InvoiceReversing,
+		{gateway.InvoiceIssued, RedRefused}:     gateway.InvoiceIssued, // refused before it was sent: posted
+		{gateway.InvoiceIssued, Asked}:          gateway.InvoiceIssued, // whether it was posted could not be found out
+		{gateway.InvoiceReversing, NotSent}:     gateway.InvoiceIssued,
+		{gateway.InvoiceReversing, Reversed}:    gateway.InvoiceReversed,
+		{gateway.InvoiceReversing, RedRefused}:  gateway.InvoiceIssued,
+		{gateway.InvoiceReversing, Unknown}:     gateway.InvoiceRedOpen,
+		{gateway.InvoiceRedOpen, Asked}:         gateway.InvoiceRedOpen,
+		{gateway.InvoiceRedOpen, Absent}:        gateway.InvoiceIssued,
+		{gateway.InvoiceRedOpen, Reversed}:      gateway.InvoiceReversed,
+		{gateway.InvoiceIssued, Reversed}:       gateway.InvoiceReversed, // at the platform, behind our back
+		{gateway.InvoiceIssued, PaperSent}:      gateway.InvoiceTurning,
+		{gateway.InvoiceTurning, NotSent}:       gateway.InvoiceIssued,
+		{gateway.InvoiceTurning, Papered}:       gateway.InvoicePaper,
+		{gateway.InvoiceTurning, Refused}:       gateway.InvoiceIssued,
+		{gateway.InvoiceTurning, Asked}:         gateway.InvoiceTurning,
+		{gateway.InvoiceTurning, Absent}:        gateway.InvoiceIssued,
+		{gateway.InvoicePaper, VoidSent}:        gateway.InvoiceVoiding,
+		{gateway.InvoicePaper, RedRefused}:      gateway.InvoicePaper,
+		{gateway.InvoicePaper, Asked}:           gateway.InvoicePaper,
+		{gateway.InvoiceVoiding, NotSent}:       gateway.InvoicePaper,
+		{gateway.InvoiceVoiding, Voided}:        gateway.InvoiceIssued,
+		{gateway.InvoiceVoiding, Refused}:       gateway.InvoicePaper,
+		{gateway.InvoiceVoiding, RedRefused}:    gateway.InvoicePaper,
+		{gateway.InvoiceVoiding, Asked}:         gateway.InvoiceVoiding,
+		{gateway.InvoiceVoiding, Absent}:        gateway.InvoicePaper,
+		{gateway.InvoiceParked, PersonMade}:     gateway.InvoiceIssued,
+		{gateway.InvoiceParked, PersonAbsent}:   gateway.InvoiceDrafted,
+		{gateway.InvoiceParked, PersonReversed}: gateway.InvoiceReversed,
 	}[step{s, k}]
 	if !ok {
 		return s, fmt.Errorf("book: event %s can not follow state %q", k, s)
