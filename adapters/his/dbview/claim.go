@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
+	"time"
 )
 
 // claim keeps two gateways from polling one view: locks of the HIS's database that end with the connection they
@@ -25,6 +26,8 @@ type claim struct {
 
 // locks is how a database does it. name is any text.
 type locks struct {
+	free  string                // the statement that gives one back
+	value func(name string) any // of it
 	take  func(ctx context.Context, c *sql.Conn, name string) (bool, error)
 	owner func(ctx context.Context, c *sql.Conn, name string) string // who has it, as far as it can be seen
 }
@@ -45,8 +48,7 @@ func (s *Source) claimed(ctx context.Context) (bool, error) {
 		s.unclaim()
 		return false, err
 	}
-	view := "view\x00" + s.rowsNamed()
-	for i, name := range []string{"journal\x00" + s.o.Journal + "\x00" + view, view} {
+	for i, name := range s.claims() {
 		if c.got[i] {
 			continue
 		}
@@ -72,6 +74,11 @@ func (s *Source) claimed(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+func (s *Source) claims() [2]string {
+	view := "view\x00" + s.rowsNamed()
+	return [2]string{"journal\x00" + s.o.Journal + "\x00" + view, view}
+}
+
 // rowsNamed says which rows of which view: two layouts may share a view by different marks of what is new.
 func (s *Source) rowsNamed() string {
 	v := s.o.View
@@ -84,6 +91,14 @@ func (s *Source) rowsNamed() string {
 // unclaim gives the claim back.
 func (s *Source) unclaim() {
 	if s.claim.conn != nil {
+		// A server takes a moment to see that a connection is gone: who stops says so.
+		ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+		defer stop()
+		for i, name := range s.claims() {
+			if s.claim.got[i] {
+				_, _ = s.claim.conn.ExecContext(ctx, s.d.locks.free, s.d.locks.value(name))
+			}
+		}
 		_ = s.claim.conn.Raw(func(any) error { return driver.ErrBadConn }) // ends with what it holds
 		_ = s.claim.conn.Close()
 	}
@@ -91,6 +106,8 @@ func (s *Source) unclaim() {
 }
 
 var postgresLocks = locks{
+	free:  "select pg_advisory_unlock($1)",
+	value: func(name string) any { return lockNumber(name) },
 	take: func(ctx context.Context, c *sql.Conn, name string) (ok bool, err error) {
 		err = c.QueryRowContext(ctx, "select pg_try_advisory_lock($1)", lockNumber(name)).Scan(&ok)
 		return ok, err
@@ -111,6 +128,8 @@ func lockNumber(name string) int64 {
 
 // In MySQL a lock is one of the server: the database's name is made part of it.
 var mysqlLocks = locks{
+	free:  "do release_lock(concat('yiqiao-', sha1(concat(database(), ?))))",
+	value: func(name string) any { return lockText(name) },
 	take: func(ctx context.Context, c *sql.Conn, name string) (bool, error) {
 		var got sql.NullInt64
 		err := c.QueryRowContext(ctx, "select get_lock(concat('yiqiao-', sha1(concat(database(), ?))), 0)", lockText(name)).Scan(&got)
