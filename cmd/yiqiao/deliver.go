@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"yiqiao/adapters/his/hl7"
 	"yiqiao/gateway"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/deliver"
@@ -45,13 +47,8 @@ func (s *gatewaySettings) receivers() ([]deliver.Receiver, error) {
 		}
 		r := deliver.Receiver{System: h.System, URL: h.Deliver.URL, Key: []byte(key), After: time.Duration(h.Deliver.After), Timeout: time.Duration(h.Deliver.Timeout)}
 		if h.Deliver.CA != "" {
-			pem, err := os.ReadFile(s.path(h.Deliver.CA))
-			if err != nil {
-				return nil, fmt.Errorf("his %s: deliver.ca: %w", h.System, err)
-			}
-			r.Roots = x509.NewCertPool()
-			if !r.Roots.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("his %s: deliver.ca: no certificate in it", h.System)
+			if r.Roots, err = s.roots(h.Deliver.CA); err != nil {
+				return nil, fmt.Errorf("his %s: deliver.%w", h.System, err)
 			}
 		}
 		if err := r.Check(); err != nil {
@@ -59,7 +56,55 @@ func (s *gatewaySettings) receivers() ([]deliver.Receiver, error) {
 		}
 		list = append(list, r)
 	}
+	for _, h := range s.HL7 {
+		for _, c := range h.Clients {
+			if c.Deliver == (deliverSettings{}) {
+				continue
+			}
+			r, err := s.hl7Receiver(h, c)
+			if err != nil {
+				return nil, fmt.Errorf("hl7 client %s: deliver: %w", c.System, err)
+			}
+			list = append(list, r)
+		}
+	}
 	return list, nil
+}
+
+// hl7Receiver brings the answers of a client of HL7 to it as messages.
+func (s *gatewaySettings) hl7Receiver(h hl7Settings, c hl7Client) (deliver.Receiver, error) {
+	d := c.Deliver
+	r := deliver.Receiver{System: c.System, After: time.Duration(d.After), Timeout: time.Duration(d.Timeout)}
+	u, err := url.Parse(d.URL)
+	if err != nil || u.Scheme != "mllp" && u.Scheme != "mllps" || u.Hostname() == "" || u.Port() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		return r, errors.New("url must be mllp://HOST:PORT or mllps://HOST:PORT")
+	}
+	to := hl7.Receiver{Address: u.Host, TLS: u.Scheme == "mllps", App: c.App, Facility: c.Facility, Charset: h.Charset, Clock: systemClock{}}
+	if d.Key.Set() {
+		if to.Key, err = s.places().text(d.Key); err != nil {
+			return r, fmt.Errorf("key: %w", err)
+		}
+	}
+	if d.CA != "" {
+		if to.Roots, err = s.roots(d.CA); err != nil {
+			return r, err
+		}
+	}
+	r.Bring = to.Bring
+	return r, r.Check()
+}
+
+// roots reads the certificates to trust.
+func (s *gatewaySettings) roots(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(s.path(file))
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("ca: no certificate in it")
+	}
+	return pool, nil
 }
 
 // courier brings answers to those who have an address; nil when nobody has.

@@ -184,4 +184,11 @@ func TestDeliverSettings(t *testing.T) {
 			t.Errorf("%s: %v %v", name, list, err)
 		}
 	}
+	g.HIS[0].Deliver = deliverSettings{}
+	for url, want := range map[string]string{"mllp://10.1.0.9:2576": "", "mllps://his.example:2576": "", "https://his.example": "mllp://", "mllp://10.1.0.9": "mllp://", "mllp://a:1/path": "mllp://", "mllp://u@a:1": "mllp://", "": "mllp://"} {
+		g.HL7 = []hl7Settings{{Clients: []hl7Client{{System: "a", Deliver: deliverSettings{URL: url, After: 1}}}}}
+		if list, err := g.receivers(); (err == nil) != (want == "") || err == nil && (len(list) != 1 || list[0].Bring == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v %v", url, list, err)
+		}
+	}
 }

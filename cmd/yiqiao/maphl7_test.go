@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"yiqiao/adapters/his/hl7"
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 	"yiqiao/gateway/mapping/defs"
 	"yiqiao/schemas/ident"
 )
@@ -211,6 +213,51 @@ func TestHL7RefusalNamesThePlace(t *testing.T) {
 	}
 }
 
+// What was not known when a message was answered is brought to the HIS as a message of ours, again until it takes it.
+func TestHL7ResultsAreBrought(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, gw := newHospital(t, func(g *gatewaySettings) {
+		g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7",
+			Clients: []hl7Client{{System: "his-hl7", Networks: []string{"127.0.0.0/8"}, Institutions: []string{"H44010000001"},
+				Deliver: deliverSettings{URL: "mllp://" + ln.Addr().String(), After: config.Duration(time.Millisecond)}}}}}
+	})
+	s := newSender(t, gw)
+	s.want("orders", s.send("orders-oral"), "AA", "queued", "prepared")
+	for _, ack := range []string{"AR", "AA"} {
+		_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute))
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := bufio.NewReader(c)
+		text, err := r.ReadString(0x1c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := strings.Split(text, "|")
+		if !strings.Contains(text, "|ZYB^Z01^ZYB_Z01|") || !strings.Contains(text, "\rZYB|1|upload|done||M032|") {
+			t.Errorf("brought: %q", text)
+		}
+		if _, err := io.WriteString(c, "\x0bMSH|^~\\&|HIS|H|YIQIAO|X|20260304||ACK|9|P|2.5\rMSA|"+ack+"|"+f[9]+"\r\x1c\r"); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		list, err := gw.journal.Untold(t.Context(), "his-hl7", time.Now().Add(time.Hour), gateway.RequestKey{}, 10)
+		if err != nil || time.Now().After(limit) {
+			t.Fatal(err, list)
+		}
+		if len(list) == 0 {
+			break
+		}
+	}
+}
+
 func TestHL7Settings(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
@@ -221,6 +268,7 @@ func TestHL7Settings(t *testing.T) {
 		"no mapping":  {"hl7:\n  - {listen: 127.0.0.1:0}\n", "listen and mapping are needed"},
 		"institution": {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, institutions: [H1]}]}\n", "H1 is not described"},
 		"half TLS":    {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, cert: a}\n", "go together"},
+		"deliver":     {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, networks: [127.0.0.0/8], institutions: [H44010000001], deliver: {url: 'mllps://h:1'}}]}\n", ""},
 		"unknown key": {"hl7:\n  - {listn: 1}\n", "listn"},
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, "yiqiao.yaml"))

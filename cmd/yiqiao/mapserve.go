@@ -39,12 +39,13 @@ type hl7Settings struct {
 }
 
 type hl7Client struct {
-	System       string   `yaml:"system"`
-	KeyDigest    string   `yaml:"key_digest"` // SM3 of MSH-8, 64 hex digits
-	Networks     []string `yaml:"networks"`   // 10.1.0.0/16
-	App          string   `yaml:"app"`        // MSH-3
-	Facility     string   `yaml:"facility"`   // MSH-4
-	Institutions []string `yaml:"institutions"`
+	System       string          `yaml:"system"`
+	KeyDigest    string          `yaml:"key_digest"` // SM3 of MSH-8, 64 hex digits
+	Networks     []string        `yaml:"networks"`   // 10.1.0.0/16
+	App          string          `yaml:"app"`        // MSH-3
+	Facility     string          `yaml:"facility"`   // MSH-4
+	Institutions []string        `yaml:"institutions"`
+	Deliver      deliverSettings `yaml:"deliver"` // where final answers are brought as messages: url mllp://HOST:PORT or mllps://
 }
 
 // hl7Listener is one that is open, ready to be run.

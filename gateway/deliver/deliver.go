@@ -43,6 +43,10 @@ type Receiver struct {
 	After   time.Duration // how old an answer is before it is brought: the HIS may be fetching it. Default 10 s
 	Timeout time.Duration // of one delivery. Default 10 s
 	Roots   *x509.CertPool
+
+	// Bring, when it is given, brings an answer in another way than over HTTP; URL, Key and Roots are then not looked at. id names
+	// the delivery. why is "" when it was taken; dead: the receiver takes nothing just now. ctx ends with Timeout.
+	Bring func(ctx context.Context, id string, n gateway.Notice) (why string, dead bool)
 }
 
 // Check tells what is wrong with a receiver. Pure.
@@ -51,14 +55,16 @@ func (r Receiver) Check() error {
 	switch {
 	case r.System == "":
 		return errors.New("deliver: receiver without a system")
+	case r.After < 0 || r.Timeout < 0 || r.Timeout > 5*time.Minute:
+		return errors.New("deliver: after or timeout out of range")
+	case r.Bring != nil:
+		return nil
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return errors.New("deliver: url must be http://HOST/PATH or https://HOST/PATH")
 	case u.User != nil, u.Fragment != "":
 		return errors.New("deliver: url must not hold a user, password or fragment")
 	case len(r.Key) < 16:
 		return errors.New("deliver: key must have at least 16 bytes")
-	case r.After < 0 || r.Timeout < 0 || r.Timeout > 5*time.Minute:
-		return errors.New("deliver: after or timeout out of range")
 	}
 	return nil
 }

@@ -311,6 +311,11 @@ func event(n gateway.Notice) string {
 // post sends one answer; why is "" when the receiver took it. dead: nobody could have delivered
 // anything there just now.
 func (p *post) post(ctx context.Context, n gateway.Notice, id string, try int) (why string, dead bool) {
+	if p.r.Bring != nil {
+		ctx, stop := context.WithTimeout(ctx, p.r.Timeout)
+		defer stop()
+		return p.r.Bring(ctx, id, n)
+	}
 	c := p.c
 	body, err := json.Marshal(message{Delivery: id, Event: event(n), Notice: n})
 	if err != nil {

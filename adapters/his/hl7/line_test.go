@@ -354,7 +354,9 @@ func TestListenerGoesAway(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+// certificate is that of a server on this machine, and who trusts it.
+func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -368,13 +370,20 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
+}
+
+func TestTLS(t *testing.T) {
+	conf, pool := certificate(t)
 	o := options(&histest.Desk{})
 	o.FrameTime = 2 * time.Second
 	s, err := hl7.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", conf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,8 +393,6 @@ func TestTLS(t *testing.T) {
 	plain := dial(t, ln.Addr().String()) // one that does not speak TLS disturbs nobody
 	_, _ = plain.Write(framed(message(open)))
 	mute := dial(t, ln.Addr().String()) // nor one that says nothing at all: it is put out
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool})
 	if err != nil {
 		t.Fatal(err)
