@@ -290,21 +290,26 @@ func (q question) value(source, kind string) (string, bool) {
 	switch {
 	case source == catalog.SourceMsgID:
 		return string(q.rec.ID), true
-	case source == catalog.SourceNow && kind == "date":
-		return q.now.In(gateway.China).Format(time.DateOnly), true
-	case source == catalog.SourceNow:
-		return q.now.In(gateway.China).Format(time.DateTime), true
 	case source == catalog.SourceDay:
-		day := q.rec.CreatedAt.In(gateway.China).Format(time.DateOnly)
-		if kind == "datetime" {
-			day += " 00:00:00"
-		}
-		return day, true
+		return dayOf(q.rec.CreatedAt.Add(-clocksApart), kind, " 00:00:00"), true
+	case source == catalog.SourceUntil:
+		return dayOf(q.now.Add(clocksApart), kind, " 23:59:59"), true
 	case len(source) > 0 && source[:1] == catalog.LiteralStart:
 		return source[1:], true
 	}
 	v := text(member(q.input, q.tx.Input, source))
 	return v, v != "" && v != catalog.Redacted
+}
+
+// clocksApart is how wrong our clock may be for what a period is asked about to lie in it, at midnight too.
+const clocksApart = time.Hour
+
+func dayOf(t time.Time, kind, second string) string {
+	day := t.In(gateway.China).Format(time.DateOnly)
+	if kind == "datetime" {
+		day += second
+	}
+	return day
 }
 
 // reverse gives the 2601 for the record.

@@ -113,6 +113,33 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A centre whose clock is before ours, or behind it, has done what we ask for in the period we ask about.
+func TestAPeriodHoldsWhatAnotherClockSays(t *testing.T) {
+	cat, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ sent, asked, from, to string }{
+		{"2026-03-02 10:00:00", "2026-03-02 10:02:00", "2026-03-02 00:00:00", "2026-03-02 23:59:59"}, // the centre may have done it at 10:20
+		{"2026-03-02 00:10:00", "2026-03-02 00:12:00", "2026-03-01 00:00:00", "2026-03-02 23:59:59"},
+		{"2026-03-01 23:50:00", "2026-03-01 23:52:00", "2026-03-01 00:00:00", "2026-03-02 23:59:59"},
+	} {
+		at := func(text string) time.Time {
+			v, err := time.ParseInLocation(time.DateTime, text, gateway.China)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		rec := unknownRecord("2501", object{"refmedin": object{"psn_no": "P1", "reflin_medins_no": "H1", "refl_date": "2026-03-02"}})
+		rec.CreatedAt = at(c.sent)
+		a := Decide(rec, happened(gateway.CauseTimeout), cat, strictRegion(), at(c.asked), Timing{})
+		if got := row(a.Input, "data"); a.Infno != "5304" || got["begntime"] != c.from || got["endtime"] != c.to {
+			t.Errorf("sent %s, asked %s: %s %v", c.sent, c.asked, a.Infno, got)
+		}
+	}
+}
+
 func TestQuestionsAreBuiltFromWhatIsKept(t *testing.T) {
 	cat, err := shared()
 	if err != nil {
@@ -122,7 +149,7 @@ func TestQuestionsAreBuiltFromWhatIsKept(t *testing.T) {
 	register := unknownRecord("2201", object{"data": object{"psn_no": "P1", "ipt_otp_no": "OP1"}})
 	a := Decide(register, happened(gateway.CauseTimeout), cat, strictRegion(), now, Timing{})
 	got := row(a.Input, "data")
-	want := object{"psn_no": "P1", "begntime": "2026-03-02 00:00:00", "endtime": "2026-03-02 10:00:00", "med_type": "11"}
+	want := object{"psn_no": "P1", "begntime": "2026-03-02 00:00:00", "endtime": "2026-03-02 23:59:59", "med_type": "11"}
 	for k, v := range want {
 		if got[k] != v {
 			t.Errorf("%s is %v, want %v", k, got[k], v)

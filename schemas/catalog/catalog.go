@@ -113,8 +113,7 @@ type Ask struct {
 	Infno ident.Infno `json:"infno,omitempty"` // the query to send
 	Send  string      `json:"send,omitempty"`  // node of the query's input the members of By go into, usually "data"
 	// By names the members of the query and where each value comes from: a member of the asked
-	// transaction's own input ("psn_no"), SourceMsgID, SourceNow, SourceDay (its date; for a
-	// datetime member its first second), or a literal written "=1".
+	// transaction's own input ("psn_no"), SourceMsgID, SourceDay, SourceUntil, or a literal written "=1".
 	By map[string]string `json:"by,omitempty"`
 	// Node and Match: the transaction happened when a row of Node in the reply has, for every
 	// member named in Match, the value of that source (as in By).
@@ -139,11 +138,12 @@ func (a *Ask) Exact() bool {
 	return false
 }
 
-// Sources of Ask.By and Ask.Match that are not a member of the asked transaction's input.
+// Sources of Ask.By and Ask.Match that are not a member of the asked transaction's input. Our clock may be before or
+// behind the centre's: a period from SourceDay to SourceUntil has what was sent in it all the same.
 const (
 	SourceMsgID  = "msgid" // its message id
-	SourceNow    = "now"   // the time of asking
-	SourceDay    = "day"   // its date
+	SourceDay    = "day"   // the date an hour before it was sent; of a datetime member the first second
+	SourceUntil  = "until" // the date an hour after the asking; of a datetime member the last second
 	LiteralStart = "="     // what follows is the value
 )
 

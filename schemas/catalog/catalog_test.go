@@ -220,7 +220,7 @@ func TestAsksAndUndosCanBeFollowed(t *testing.T) {
 				sources[s] = "match"
 			}
 			for s, where := range sources {
-				if s != SourceMsgID && s != SourceNow && s != SourceDay && !strings.HasPrefix(s, LiteralStart) && own[s] == nil {
+				if s != SourceMsgID && s != SourceUntil && s != SourceDay && !strings.HasPrefix(s, LiteralStart) && own[s] == nil {
 					t.Errorf("%s: %s takes %q, which its input has not", x.Infno, where, s)
 				}
 			}
