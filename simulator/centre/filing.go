@@ -9,12 +9,34 @@ import (
 // filing is one entry of 2501, 2501A, 2503, 2505 or 2507.
 type filing struct {
 	sn        string
+	msgid     string
 	infno     ident.Infno
 	who       *person
 	place     string
 	at        time.Time
 	in        object
 	withdrawn bool
+}
+
+// Filing is one filing as the centre keeps it.
+type Filing struct {
+	Number    string      `json:"trt_dcla_detl_sn"`
+	MsgID     string      `json:"msgid"` // of the message that made it
+	Infno     ident.Infno `json:"infno"`
+	Person    string      `json:"psn_no"`
+	Place     string      `json:"fixmedins_code"`
+	Withdrawn bool        `json:"withdrawn,omitempty"`
+}
+
+// Filings lists all filings in the order they were made.
+func (c *Centre) Filings() []Filing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]Filing, len(c.state.filingOrder))
+	for i, f := range c.state.filingOrder {
+		out[i] = Filing{Number: f.sn, MsgID: f.msgid, Infno: f.infno, Person: f.who.No, Place: f.place, Withdrawn: f.withdrawn}
+	}
+	return out
 }
 
 // sort gives the number a filing is known by: 2501A is a 2501.
@@ -96,7 +118,7 @@ func (c *Centre) file(k *call) (action, error) {
 			return action{}, refuse("未查询到就诊信息")
 		}
 	}
-	f := &filing{infno: k.req.Infno, who: k.who, place: k.place.Code, at: k.now.Truncate(time.Second), in: in}
+	f := &filing{msgid: string(k.req.MsgID), infno: k.req.Infno, who: k.who, place: k.place.Code, at: k.now.Truncate(time.Second), in: in}
 	for _, other := range c.state.filingOrder {
 		if !other.withdrawn && other.who == k.who && other.sort() == f.sort() && sameFiling(other.in, in, key(f.infno)) {
 			return action{}, refuse("已有有效的同类备案，不能重复备案")

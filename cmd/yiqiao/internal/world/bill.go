@@ -32,6 +32,8 @@ type bill struct {
 	requests []*request
 	ladder   *ladder
 	stay     *inpatient // nil: not in hospital
+	sale     *gateway.OpenSale
+	paper    *paper // it is no bill but a filing
 }
 
 func (w *World) newBill(n int, c *cashier) *bill {

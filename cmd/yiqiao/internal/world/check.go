@@ -41,11 +41,14 @@ func (w *World) verify() {
 	w.settlements(b)
 	for _, c := range w.cashiers {
 		for _, x := range c.bills {
-			w.tally.Bills++
+			if x.paper == nil {
+				w.tally.Bills++
+			}
 			w.requests(b, x)
 			w.view(b, x)
 		}
 	}
+	w.filings(b)
 	w.ledgers(b)
 	w.uploaded(b)
 	w.invoiced(b)
@@ -85,6 +88,9 @@ func (w *World) collect() (*books, bool) {
 	}
 	return b, true
 }
+
+// byMsgID is the record of a message, nil when there is none.
+func (b *books) byMsgID(id string) *gateway.Record { return b.byID[ident.MsgID(id)] }
 
 // member is a text in a kept body.
 func member(body []byte, path ...string) string {
@@ -158,6 +164,9 @@ func (w *World) settlements(b *books) {
 		if key == "" {
 			key = s.Visit
 		}
+		if s.Mid {
+			key += " " + r.Step
+		}
 		if other, twice := standing[key]; twice {
 			w.violate("two-in-force", "%s: %s and %s", key, other, r.ID)
 		}
@@ -211,8 +220,14 @@ func (w *World) view(b *books, x *bill) {
 	if x.id == "" || x.byHand || b.parked[x.id] || p.desk == nil {
 		return
 	}
-	if x.stay != nil {
+	switch {
+	case x.stay != nil:
 		w.viewStay(b, x, p.desk)
+		return
+	case x.sale != nil:
+		w.viewSale(b, x, p.desk)
+		return
+	case x.paper != nil: // see filings
 		return
 	}
 	s, err := p.desk.Settlement(bg(), x.c.caller, x.id)

@@ -37,9 +37,10 @@ type request struct {
 	undoes string    // of a 2208 by hand: the settlement it undoes
 	worth  money.Fen // of rows of a stay
 
-	sent int
-	told *answer // the final answer, when there was one
-	err  *gateway.Error
+	booked []string // of a stay: the settlements the HIS had booked when it was first sent
+	sent   int
+	told   *answer // the final answer, when there was one
+	err    *gateway.Error
 }
 
 // answer is what a HIS takes from an answer.
@@ -48,6 +49,8 @@ type answer struct {
 	stay gateway.Stay
 	tx   gateway.Transaction
 
+	sale    gateway.Sale
+	filing  gateway.Filing
 	invoice string // of an electronic invoice: its number
 }
 
@@ -99,7 +102,9 @@ func (c *cashier) chance(perMille int) bool { return c.w.storm && c.w.s.chance(p
 func (c *cashier) send(r *request, p *process) *call {
 	w := c.w
 	x := &call{r: r}
-	r.sent++
+	if r.sent++; r.sent == 1 && r.of.stay != nil {
+		r.booked = sorted(r.of.stay.booked)
+	}
 	t := &task{proc: p, bill: r.key, op: r.op, request: r.id}
 	t.onEnd = func() {
 		p.leave(t)
@@ -145,7 +150,7 @@ func (x *call) word() string {
 	case x.err != nil:
 		return string(codeOf(x.err))
 	}
-	return string(x.got.bill.State) + string(x.got.stay.State) + x.got.tx.Outcome
+	return string(x.got.bill.State) + string(x.got.stay.State) + string(x.got.sale.State) + string(x.got.filing.State) + x.got.tx.Outcome
 }
 
 // any gives a gateway that takes requests, or nil.
@@ -218,7 +223,7 @@ func (c *cashier) hear(x *call) {
 			c.w.violate("answer-changed", "%s %s: was told %s, now done", r.op, r.id, r.err.Code)
 		}
 		r.told = &x.got
-		r.of.heardStay(r.op, x.got.stay)
+		r.heardStay(x.got.stay)
 		if p := c.w.any(); p != nil {
 			p.desk.Told(c.caller, r.id)
 		}
@@ -235,16 +240,19 @@ func (c *cashier) hear(x *call) {
 			return
 		}
 		if first := r.err == nil; errors.As(x.err, &r.err) && first {
-			r.of.heardStay(r.op, x.got.stay)
+			r.heardStay(x.got.stay)
 		}
 	}
-	if id := x.got.bill.ID + x.got.stay.ID; id != "" && (r.op == opOpen || r.op == opAdmit) {
+	if id := x.got.bill.ID + x.got.stay.ID + x.got.sale.ID + x.got.filing.ID; id != "" && opens(r.op) {
 		if r.of.id != "" && r.of.id != id {
 			c.w.violate("two-bills", "%s was %s and is %s now", r.id, r.of.id, id)
 		}
 		r.of.id = id
 	}
 }
+
+// opens reports whether a call brings a bill, a stay or a case about.
+func opens(op string) bool { return op == opOpen || op == opAdmit || op == opSale || op == opFile }
 
 // insist repeats a request under the same id until it is answered for good or the tries are over.
 func (c *cashier) insist(r *request, tries int) bool {
@@ -303,4 +311,5 @@ func (w *World) populate() {
 		c := w.cashiers[w.rng.IntN(len(w.cashiers))]
 		c.bills = append(c.bills, w.newBill(n, c))
 	}
+	w.openPharmacy()
 }

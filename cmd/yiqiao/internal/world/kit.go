@@ -19,6 +19,7 @@ type Kit struct {
 	checkers  map[bool]*check.Checker
 	items     []policy.Item
 	hospitals []people.Institution
+	pharmacy  people.Institution
 }
 
 // NewKit reads the tables.
@@ -39,7 +40,9 @@ func NewKit() (*Kit, error) {
 		}
 	}
 	for _, p := range people.Institutions() {
-		if !p.Pharmacy() {
+		if p.Pharmacy() {
+			k.pharmacy = p
+		} else {
 			k.hospitals = append(k.hospitals, p)
 		}
 	}

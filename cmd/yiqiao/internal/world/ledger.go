@@ -106,23 +106,32 @@ func (w *World) ledgerOfHIS() ledger {
 	l := ledger{}
 	for _, c := range w.cashiers {
 		for _, b := range c.bills {
-			setl, a := b.booked()
-			if setl == "" {
-				continue
+			for setl, a := range b.booked() {
+				if _, twice := l[setl]; twice {
+					w.violate("ledger-his", "two bills are settled by %s", setl)
+				}
+				l[setl] = a
 			}
-			if _, twice := l[setl]; twice {
-				w.violate("ledger-his", "two bills are settled by %s", setl)
-			}
-			l[setl] = a
 		}
 	}
 	return l
 }
 
-// booked is the settlement a HIS believes to be in force for a bill.
-func (b *bill) booked() (setl string, a amounts) {
+// booked are the settlements a HIS believes to be in force for a bill.
+func (b *bill) booked() ledger {
 	if b.stay != nil {
-		return b.stay.setl, b.stay.booked
+		return b.stay.booked
+	}
+	if setl, a := b.settledBy(); setl != "" {
+		return ledger{setl: a}
+	}
+	return nil
+}
+
+// settledBy is the one a HIS believes to be in force for what is no stay.
+func (b *bill) settledBy() (setl string, a amounts) {
+	if b.sale != nil {
+		return b.soldBy()
 	}
 	for _, r := range b.requests {
 		switch {

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"yiqiao/gateway"
+	"yiqiao/gateway/filing"
 	"yiqiao/gateway/flow"
+	"yiqiao/gateway/pharmacy"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/ident"
 )
@@ -215,7 +217,7 @@ func (p *process) enter(t *task) bool {
 				return false // a refund that takes a bill along waits elsewhere before it waits for the other
 			}
 			same := first.op == t.op && first.request == t.request
-			if !same && (t.op == opOpen || t.op == opAdmit) {
+			if !same && opens(t.op) {
 				return false
 			}
 			t.first = first
@@ -265,7 +267,7 @@ func (w *World) options(p *process) flow.Options {
 		Journal: j, Centre: func(ident.Institution) gateway.Centre { return c },
 		Institutions: w.institutions, Catalog: w.kit.catalog,
 		Check: func(*gateway.Region) *check.Checker { return w.kit.checkers[w.strict] },
-		Clock: p, Digest: keyed, Workers: 1,
+		Clock: p, Digest: keyed, Workers: 1, Kinds: []gateway.CaseKind{pharmacy.Kind{}, filing.Kind{}},
 		Timing: flow.Timing{
 			AskTries: 6, AskMost: 2 * time.Minute, UploadMost: 2 * time.Minute,
 			CredentialTTL: 10 * time.Minute, Poll: 5 * time.Second,

@@ -12,6 +12,12 @@ func (c *cashier) serve(b *bill) {
 	case b.stay != nil:
 		c.keep(b)
 		return
+	case b.sale != nil:
+		c.sell(b)
+		return
+	case b.paper != nil:
+		c.file(b)
+		return
 	case b.byHand:
 		c.byHand(b)
 		return
@@ -118,7 +124,7 @@ func (c *cashier) close() {
 		}
 		for _, r := range append(order, last...) {
 			if r.ended() {
-				if b.stay != nil && r.err != nil && r.err.Code == gateway.CodeState {
+				if (b.stay != nil || b.sale != nil || b.paper != nil) && r.err != nil && r.err.Code == gateway.CodeState {
 					continue // not taken at the time; now it might be
 				}
 				c.ask(10*time.Minute, r)

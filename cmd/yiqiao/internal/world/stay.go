@@ -9,7 +9,6 @@ import (
 	"yiqiao/gateway/flow"
 	"yiqiao/schemas/ident"
 	"yiqiao/schemas/money"
-	simcentre "yiqiao/simulator/centre"
 )
 
 // Patients in hospital: admission, rows, discharge, settlement and the way back.
@@ -25,9 +24,8 @@ const (
 // inpatient is what a bill has when it is a stay.
 type inpatient struct {
 	admission gateway.AdmitStay
-	before    bool    // it is settled before its discharge is registered
-	setl      string  // the settlement the HIS believes to be in force
-	booked    amounts // of it
+	before    bool   // it is settled before its discharge is registered
+	booked    ledger // the settlements the HIS believes to be in force
 }
 
 // admits makes a bill a stay. Its person has no other: nobody is in two beds.
@@ -36,7 +34,7 @@ func (w *World) admits(b *bill) {
 	b.byHand, b.person = false, w.inpatients[w.stays-1]
 	o := &b.open
 	o.Credential = credential(w.more, b.person)
-	b.stay = &inpatient{before: w.settleFirst, admission: gateway.AdmitStay{
+	b.stay = &inpatient{before: w.settleFirst, booked: ledger{}, admission: gateway.AdmitStay{
 		RequestID: "a" + b.name, Institution: o.Institution, Operator: b.c.oper, Credential: o.Credential, Diagnoses: o.Diagnoses,
 		Visit: gateway.StayInfo{Number: "ZY" + b.name, MedType: "21", Begin: o.Visit.Begin, Doctor: o.Visit.Doctor,
 			Department: o.Visit.Department, Bed: "01", Operation: gateway.Coded{Code: "00.1", Name: "手术"}},
@@ -112,6 +110,9 @@ func (c *cashier) keep(b *bill) {
 	if !c.done(b.charging("0", b.open.Fees[:first])) {
 		return
 	}
+	if !c.midway(b, "0") {
+		return
+	}
 	if rest := b.open.Fees[first:]; len(rest) > 0 && !c.done(b.charging("1", rest)) {
 		return
 	}
@@ -184,18 +185,6 @@ func returned(f gateway.Fee) gateway.Fee {
 	return f
 }
 
-// heardStay takes in how a stay stands by a first answer, be it a refusal: a HIS books that. That nothing
-// is settled counts when it asked for that; anything else may be an old answer that comes late.
-func (b *bill) heardStay(op string, s gateway.Stay) {
-	switch {
-	case b.stay == nil || s.ID == "":
-	case s.State == gateway.StaySettled && s.Amounts != nil:
-		b.stay.setl, b.stay.booked = string(s.SettlementID), amountsOf(s.Amounts)
-	case op == opStayBack && (s.Refund == nil || string(s.Refund.Of) == b.stay.setl):
-		b.stay.setl, b.stay.booked = "", amounts{} // of another settlement: what it undid is undone
-	}
-}
-
 // chargedHere is what the rows of a stay come to by the answers the HIS was given; false when one
 // was refused or taken back, and the sum can not be told from them.
 func (b *bill) chargedHere() (sum money.Fen, known bool) {
@@ -217,32 +206,43 @@ func (w *World) viewStay(b *books, x *bill, d *flow.Desk) {
 		w.violate("no-view", "%s: %v", x.id, err)
 		return
 	}
-	var stands *simcentre.Settlement
-	for i := range b.centre {
-		y := &b.centre[i]
-		if r := b.byID[ident.MsgID(y.MsgID)]; y.InForce() && r != nil && r.Bill == x.id {
+	list := b.standing(x.id)
+	var stands *centreSettlement // at the end; the others are in the middle
+	mids := ledger{}
+	for _, y := range list {
+		if y.Mid {
+			mids[y.ID] = atCentre(y)
+		} else {
 			stands = y
 		}
 	}
+	for _, m := range s.Mid {
+		if m.Amounts == nil || mids[string(m.SettlementID)] != amountsOf(m.Amounts) {
+			w.violate("amounts", "%s: %s of %s in the middle here, %s at the centre", x.id, amountsText(m.Amounts), m.SettlementID,
+				mids[string(m.SettlementID)])
+		}
+	}
 	switch {
+	case len(mids) != len(s.Mid):
+		w.violate("told-settled", "%s: %d settlements in the middle here, %d at the centre", x.id, len(s.Mid), len(mids))
 	case stands == nil && s.State == gateway.StaySettled:
 		w.violate("told-settled", "%s is settled here and not at the centre", x.id)
 	case stands != nil && s.State != gateway.StaySettled:
 		w.violate("told-not-settled", "%s is %s here and in force at the centre", x.id, s.State)
 	case stands != nil && (s.SettlementID != ident.Settlement(stands.ID) || s.Amounts == nil || amountsOf(s.Amounts) != atCentre(stands)):
 		w.violate("amounts", "%s: %s here, %s at the centre", x.id, amountsText(s.Amounts), atCentre(stands))
-	case stands != nil && fen(s.Charged) != stands.Total:
-		w.violate("charged", "%s: rows of %s here, %s are settled", x.id, s.Charged, stands.Total)
+	case stands != nil && fen(s.Charged) != total(list):
+		w.violate("charged", "%s: rows of %s here, %s are settled", x.id, s.Charged, total(list))
 	case s.Unknown:
 		w.violate("still-unknown", "%s says its outcome is unknown", x.id)
 	}
-	if sum, known := x.chargedHere(); known && stands != nil && sum != stands.Total {
-		w.violate("charged", "%s: the HIS was told that rows of %s are in, %s are settled", x.id, sum, stands.Total)
+	if sum, known := x.chargedHere(); known && stands != nil && sum != total(list) {
+		w.violate("charged", "%s: the HIS was told that rows of %s are in, %s are settled", x.id, sum, total(list))
 	}
 }
 
 // settles reports whether a transaction settles a bill or a stay.
-func settles(n ident.Infno) bool { return n == "2207" || n == "2304" }
+func settles(n ident.Infno) bool { return n == "2207" || n == "2304" || n == "2102" }
 
 // undoesOne reports whether a transaction undoes a settlement.
-func undoesOne(n ident.Infno) bool { return n == "2208" || n == "2305" }
+func undoesOne(n ident.Infno) bool { return n == "2208" || n == "2305" || n == "2103" }

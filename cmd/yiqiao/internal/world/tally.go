@@ -7,6 +7,9 @@ type Tally struct {
 	Bills          int            `json:"bills"`
 	Settled        int            `json:"settled"`  // in force in the end
 	Stays          int            `json:"stays"`    // of the bills, how many were patients in hospital
+	MidStay        int            `json:"mid_stay"` // of stays, settlements in the middle
+	Sales          int            `json:"sales"`    // of the bills, how many were over a pharmacy's counter
+	Filings        int            `json:"filings"`  // beside the bills
 	Invoices       int            `json:"invoices"` // live in the end
 	Uploads        int            `json:"uploads"`
 	UploadsRefused map[string]int `json:"uploads_refused"` // by cause
@@ -26,6 +29,9 @@ func (t *Tally) Add(o Tally) {
 	t.Bills += o.Bills
 	t.Settled += o.Settled
 	t.Stays += o.Stays
+	t.MidStay += o.MidStay
+	t.Sales += o.Sales
+	t.Filings += o.Filings
 	t.Invoices += o.Invoices
 	t.Uploads += o.Uploads
 	t.Unknowns += o.Unknowns

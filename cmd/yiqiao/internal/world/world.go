@@ -22,6 +22,7 @@ type Options struct {
 	Seed     uint64
 	Bills    int      // how many; default 50
 	Plain    bool     // without stays, frozen gateways and whatever else came after the first towns
+	Second   bool     // without sales, filings and settlements in the middle of a stay, which came after the second
 	Mutation Mutation // "" for the program as it is
 }
 
@@ -32,7 +33,9 @@ type World struct {
 	s    *sched
 	rng  *rand.Rand // what the town is like; s.rng is what happens to it
 	more *rand.Rand // the same of what a plain town does not have; nil in one
-	bend bend
+	// cases is the same of what the second towns do not have; nil in them and in plain ones.
+	cases *rand.Rand
+	bend  bend
 
 	mem          *gatewaytest.MemJournal
 	sim          *simcentre.Centre
@@ -41,6 +44,7 @@ type World struct {
 	places       []people.Institution
 	people       []people.Person
 	inpatients   []people.Person
+	papers       []*bill
 	stays        int  // how many there are
 	settleFirst  bool // stays are settled before the discharge
 	named        bool // the gateways have names, leases and claims
@@ -112,6 +116,9 @@ func Run(kit *Kit, o Options) (Result, error) {
 	if !o.Plain {
 		w.more = rand.New(rand.NewPCG(o.Seed, 0x3a9e))
 		w.settleFirst = w.more.IntN(4) == 0
+	}
+	if !o.Plain && !o.Second {
+		w.cases = rand.New(rand.NewPCG(o.Seed, 0xca5e))
 	}
 	if err := w.build(); err != nil {
 		return Result{}, err
