@@ -37,12 +37,12 @@ func (w *World) openPharmacy() {
 	for _, c := range w.cashiers {
 		var stay []*bill
 		for _, b := range c.bills {
-			switch x := w.cases.IntN(10); {
-			case x == 0 && b.stay == nil && !b.byHand && len(b.open.Fees) <= 100:
+			switch x := w.cases.IntN(20); {
+			case x < 3 && b.stay == nil && !b.byHand && len(b.open.Fees) <= 100:
 				b.sells(chemist)
 				chemist.bills = append(chemist.bills, b)
 				continue
-			case x == 1:
+			case x == 3:
 				stay = append(stay, w.newFiling(len(w.papers), c))
 			}
 			stay = append(stay, b)

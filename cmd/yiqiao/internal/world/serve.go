@@ -139,6 +139,9 @@ func (c *cashier) close() {
 				}
 				c.ask(20*time.Minute, r)
 			}
+			if v := c.w.invoices; v != nil && r.op == opStayEnd && r.told != nil && r.told.stay.State == gateway.StaySettled && v.asked[b.id] != nil {
+				c.insist(b.invoicing("z"+r.id, b.id), 40) // settled anew only now: the bill there was is reversed
+			}
 		}
 	}
 }

@@ -32,6 +32,9 @@ func (c *cashier) midway(b *bill, tag string) bool {
 		return false
 	}
 	c.w.tally.MidStay++
+	if n := len(r.told.stay.Mid); n > 0 {
+		c.invoice(b, "m"+tag, r.told.stay.Mid[n-1].ID)
+	}
 	if !c.w.s.chance(300) {
 		return true
 	}
