@@ -94,7 +94,10 @@ func acceptHIS(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, ca
 		wg.Wait()
 	}()
 	if f.rehearse {
-		wg.Go(func() { rehearse(ctx, cat, "http://"+ln.Addr().String()+"/fsi/api", o.Site) })
+		wg.Go(func() {
+			rehearse(ctx, cat, "http://"+ln.Addr().String()+"/fsi/api", o.Site)
+			w.GoOn() // the script has nothing more to send
+		})
 	}
 	return acceptWatch(ctx, s, f, w, heard), nil
 }
@@ -146,6 +149,8 @@ func acceptHint(s *streams, h watch.Hint) {
 	switch {
 	case h.Scenario == "":
 		fmt.Fprintln(s.err, "全部场景已结束")
+	case h.Step == 1 && len(h.Next) == 0:
+		fmt.Fprintf(s.err, "\n【%s】%s\n  %s\n", h.Scenario, h.Title.ZH, h.Task.ZH)
 	case h.Step == 1:
 		fmt.Fprintf(s.err, "\n【%s】%s\n  %s\n  下一步: %s %s\n", h.Scenario, h.Title.ZH, h.Task.ZH, strings.Join(h.Next, " / "), h.Note.ZH)
 	case len(h.Next) > 0:

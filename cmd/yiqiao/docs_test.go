@@ -174,7 +174,11 @@ func requirementsDoc(t *testing.T, cat *catalog.Catalog) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofCentre, watched := acceptance.Tried(cases), watch.Tried(plan, "his")
+	elsewhere, err := acceptance.Methods()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofCentre, watched := acceptance.Tried(cases), watch.Tried(plan, "his", elsewhere)
 	var b strings.Builder
 	b.WriteString("| requirements of | all | declared not testable | no case tries them | tried | of the testable |\n|---|---|---|---|---|---|\n")
 	for _, actor := range []string{"centre", "his", "gateway"} {

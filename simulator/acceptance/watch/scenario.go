@@ -23,7 +23,9 @@ type Scenario struct {
 	Person   string          `yaml:"person"`   // a role of the site's people
 	Needs    string          `yaml:"needs"`    // sealed: only where replies are signed; sign-in: only where sign_no is asked for
 	Verifies []string        `yaml:"verifies"` // beside what the rules say
-	Steps    []Step          `yaml:"steps"`
+	// Free: whatever comes, in any order, is judged by the tables and the rules; the scenario ends when the person at the HIS says so, or nothing comes.
+	Free  bool   `yaml:"free"`
+	Steps []Step `yaml:"steps"`
 }
 
 func (s Scenario) actors() []string {
@@ -61,20 +63,32 @@ func Scenarios() ([]Scenario, error) {
 }
 
 // Tried tells the requirements of a HIS or a gateway that something here tries: those of the request tables when a scenario of that
-// actor waits for the transaction, and every other, which a rule, a scenario or the front of the watcher judges.
-func Tried(plan []Scenario, actor string) func(acceptance.Requirement) bool {
-	sent := map[string]bool{}
+// actor waits for the transaction or takes whatever comes, and every other, which a rule, a scenario or the front of the watcher judges. What goes
+// to another centre (elsewhere) does not come here.
+func Tried(plan []Scenario, actor string, elsewhere map[string]map[string]acceptance.Method) func(acceptance.Requirement) bool {
+	sent, free := map[string]bool{}, false
 	for _, s := range plan {
 		if !slices.Contains(s.actors(), actor) {
 			continue
 		}
+		free = free || s.Free
 		for _, st := range s.Steps {
 			for _, n := range st.Send {
 				sent["FLD-"+n+"-I"] = true
 			}
 		}
 	}
-	return func(q acceptance.Requirement) bool { return sent[q.ID] || !strings.HasPrefix(q.ID, "FLD-") }
+	return func(q acceptance.Requirement) bool {
+		if !strings.HasPrefix(q.ID, "FLD-") || sent[q.ID] {
+			return true
+		}
+		for _, m := range elsewhere {
+			if _, there := m[q.Infno]; there {
+				return false
+			}
+		}
+		return free
+	}
 }
 
 func (w *Watcher) scenario() Scenario {
@@ -136,6 +150,9 @@ func (w *Watcher) finish() {
 	if c.Status == acceptance.Pass {
 		w.verdict(w.plan[w.at].Verifies, "", "")
 	}
+	if w.plan[w.at].Free {
+		return // until it is left
+	}
 	if w.step == len(w.plan[w.at].Steps) && !(w.step > 0 && w.plan[w.at].Steps[w.step-1].Many) {
 		w.next()
 	} else if w.at == len(w.plan)-1 {
@@ -155,6 +172,9 @@ func (w *Watcher) flow(r *record) *Step {
 			return nil
 		}
 		s = w.plan[w.at]
+	}
+	if s.Free {
+		return nil
 	}
 	i := w.index(s, r.infno)
 	if i < 0 && w.asks(r.infno) {

@@ -105,6 +105,10 @@ func New(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	elsewhere, err := acceptance.Methods()
+	if err != nil {
+		return nil, err
+	}
 	if err := checkData(rules, plan, reqs); err != nil {
 		return nil, err
 	}
@@ -124,7 +128,7 @@ func New(o Options) (*Watcher, error) {
 	if o.Actor == "" {
 		o.Actor = "his"
 	}
-	w := &Watcher{o: o, checker: checker, rules: rules, exempt: exempt, found: acceptance.Unjudged(reqs), tried: Tried(plan, o.Actor), msgids: map[string]bool{},
+	w := &Watcher{o: o, checker: checker, rules: rules, exempt: exempt, found: acceptance.Unjudged(reqs), tried: Tried(plan, o.Actor, elsewhere), msgids: map[string]bool{},
 		sealed: map[[32]byte]bool{}, signs: map[string]string{}, refused: map[string]int{}, deleted: map[string]bool{}, done: make(chan struct{}), began: o.Now()}
 	for _, q := range reqs {
 		w.order = append(w.order, q.ID)
@@ -155,7 +159,9 @@ func (w *Watcher) Skip(why string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.at < len(w.plan) {
-		w.cases[w.at].Stopped = why
+		if w.cases[w.at].Status == acceptance.NotRun {
+			w.cases[w.at].Stopped = why
+		}
 		w.next()
 		w.show(nil)
 	}

@@ -105,6 +105,9 @@ func TestACorrectHISPasses(t *testing.T) {
 			t.Fatal(err)
 		}
 		his := play(t, c, site, cases, inputs)
+		if now := w.Now(); now.Scenario != "H-ANY-01" || !w.GoOn() {
+			t.Errorf("%s: waits for %+v", profile, now)
+		}
 		res := w.Result(true)
 		explain(t, res, his)
 		for _, k := range res.Cases {
@@ -129,6 +132,62 @@ func TestACorrectHISPasses(t *testing.T) {
 		case <-w.Done():
 		default:
 			t.Errorf("%s: not over, waits for %+v", profile, w.Now())
+		}
+	}
+}
+
+// Whatever a HIS sends beside the scenarios is judged by its table, whether or not the centre answers it: a right message of every described
+// transaction passes, one with one thing wrong fails, and nothing is said of what did not come.
+func TestEveryRequestIsJudged(t *testing.T) {
+	elsewhere, err := acceptance.Methods()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := map[string]bool{}
+	var right, wrong acceptance.Case
+	for _, c := range []*acceptance.Case{&right, &wrong} {
+		c.ID, c.Suite, c.Person, c.Title, c.Verifies = "ANY", "any", "active", acceptance.Text{ZH: "x", EN: "x"}, []string{"HFLOW-1"}
+	}
+	for _, x := range accepttest.Tables().All() {
+		n := string(x.Infno)
+		if _, mobile := elsewhere["mobile"][n]; len(x.Input) == 0 || n == "9001" || n == "9002" || n == "2601" || mobile || elsewhere["prescription"][n] != (acceptance.Method{}) {
+			continue // the session and the reversal have scenarios of their own
+		}
+		whatever := acceptance.Expect{Result: "whatever"}
+		right.Steps = append(right.Steps, acceptance.Step{Send: n, Input: acceptance.SampleInput, Expect: whatever})
+		wrong.Steps = append(wrong.Steps, acceptance.Step{Send: n, Input: acceptance.SampleInput, Break: true, Expect: whatever})
+		sent["FLD-"+n+"-I"] = true
+	}
+	if len(sent) < 170 {
+		t.Fatalf("only %d tables", len(sent))
+	}
+	_, inputs, err := Script()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []acceptance.Case{right, wrong} {
+		w, to, site := watched(t, "none", Options{Only: []string{"H-ANY-01"}})
+		play(t, to, site, []acceptance.Case{c}, inputs)
+		select {
+		case <-w.Done():
+			t.Error("over before anybody said so")
+		default:
+		}
+		w.Skip("enough")
+		res := w.Result(true)
+		want := map[bool]acceptance.Status{true: acceptance.Fail, false: acceptance.Pass}[c.Steps[0].Break]
+		for _, q := range res.Requirements {
+			if sent[q.ID] && q.Status != want {
+				t.Errorf("%s of %s is %s, want %s: %v", q.ID, c.Steps[0].Send, q.Status, want, q.Evidence)
+			}
+			if strings.HasPrefix(q.ID, "FLD-") && q.Actor == "his" && !sent[q.ID] && (q.Status == acceptance.Pass) != (q.Infno == "9001") {
+				t.Errorf("%s was not sent and is %s", q.ID, q.Status)
+			}
+		}
+		select {
+		case <-w.Done():
+		default:
+			t.Error("not over")
 		}
 	}
 }
