@@ -49,7 +49,8 @@ type acceptFlags struct {
 	listen, presetName                    string
 	keepOriginals                         bool
 	passFile                              string
-	preset                                *acceptance.Preset // of presetName
+	keep                                  func(acceptance.Original) // of keepOriginals, once its file is open
+	preset                                *acceptance.Preset        // of presetName
 	only                                  []string
 	seed                                  uint64
 	json, testPlace, rehearse, door       bool
@@ -102,7 +103,7 @@ func acceptRunCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&f.target, "target", "simulator", "simulator, centre, his 或 gateway / what is tried")
 	c.Flags().StringVar(&f.profile, "profile", "", "模拟中心的报文方式: none, mpc; 不写时 simulator 为 mpc (安全要求一并验收), 其他为 none / how the simulated centre protects messages")
 	c.Flags().StringVar(&f.presetName, "preset", "", "地区预设 (报文方式、地址形式、开关、次序): 名称, 文件, 或 list 列出 / how an area speaks: a name, a file, or list")
-	c.Flags().BoolVar(&f.keepOriginals, "keep-originals", false, "未遮盖的报文原文用口令加密, 存入报告文件夹 (simulator, centre) / keep the originals sealed beside the report")
+	c.Flags().BoolVar(&f.keepOriginals, "keep-originals", false, "未遮盖的报文原文用口令加密, 存入报告文件夹 / keep the originals sealed beside the report")
 	c.Flags().StringVar(&f.passFile, "passphrase-file", "", "从文件读取原文的口令 (否则取自 "+passphraseEnv+" 或终端) / passphrase of the originals")
 	c.Flags().StringVar(&f.config, "config", "", "配置文件夹 (centre: 网关配置, 不写为当前目录; his: 模拟中心配置) / configuration")
 	c.Flags().StringVar(&f.listen, "listen", "", "接收 HIS 报文的地址 (his) / where the HIS connects")
@@ -138,9 +139,6 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	}
 	o := acceptance.Options{Suite: f.suite, Only: f.only, Seed: f.seed, Now: time.Now, Parallel: f.parallel}
 	name := f.target
-	if f.keepOriginals && f.target != "simulator" && f.target != "centre" {
-		return errors.New("--keep-originals 用于 simulator 和 centre / originals are kept of a simulator or centre only")
-	}
 	switch f.target {
 	case "simulator":
 		o.Site, err = acceptance.SimulatorSite()
@@ -194,10 +192,11 @@ func acceptRun(ctx context.Context, s *streams, f acceptFlags) error {
 	} else if f.resume {
 		return errors.New("--resume 需要 --out: 进度保存在报告文件夹里 / --resume needs --out")
 	}
-	originals, err := f.originals(p, &o)
+	originals, err := f.originals(p)
 	if err != nil {
 		return err
 	}
+	o.Originals = f.keep
 	if !f.json && term.IsTerminal(int(os.Stderr.Fd())) {
 		began := time.Now()
 		o.Progress = func(done, total int, c acceptance.CaseResult) {
@@ -257,11 +256,20 @@ func acceptWatched(ctx context.Context, s *streams, f acceptFlags, p sm.Provider
 	case f.door:
 		of = acceptDoor
 	}
-	res, err := of(ctx, s, f, p, cat, site)
+	if f.out != "" {
+		if err := os.MkdirAll(f.out, 0o700); err != nil {
+			return err
+		}
+	}
+	originals, err := f.originals(p)
 	if err != nil {
 		return err
 	}
-	res.Target = f.target
+	res, err := of(ctx, s, f, p, cat, site)
+	if err := errors.Join(err, closeOriginals(originals, err == nil)); err != nil {
+		return err
+	}
+	res.Target, res.Originals = f.target, originals != nil
 	return acceptEnd(s, p, f, res)
 }
 

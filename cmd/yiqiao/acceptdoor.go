@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"yiqiao/gateway"
+	"yiqiao/simulator/acceptance"
 	"yiqiao/simulator/acceptance/watch"
 )
 
@@ -31,6 +32,9 @@ type door struct {
 
 // doorKey finds what was asked when its answer comes.
 type doorKey struct{}
+
+// doorBody finds what it said.
+type doorBody struct{}
 
 func newDoor(w *watch.Watcher, gatewayAt string) *door {
 	d := &door{w: w, next: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: gatewayAt}), sent: map[string][32]byte{}, open: map[string]string{}, bill: map[string]doorRequest{}}
@@ -50,7 +54,8 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	d.next.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), doorKey{}, d.asked(r.URL.Path, body))))
+	ctx := context.WithValue(r.Context(), doorKey{}, d.asked(r.URL.Path, body))
+	d.next.ServeHTTP(rw, r.WithContext(context.WithValue(ctx, doorBody{}, body)))
 }
 
 // doorRequest is what all requests say.
@@ -113,6 +118,8 @@ func (d *door) answered(resp *http.Response) error {
 	d.w.Judge("HDOOR-3", "网关接受请求 / the gateway takes the request", got)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	asked, _ := resp.Request.Context().Value(doorBody{}).([]byte)
+	d.w.Keep(acceptance.Original{Request: asked, Reply: body, Wire: []acceptance.Wire{{URL: resp.Request.URL.Path, Request: asked, Status: resp.StatusCode, Reply: body}}})
 	q, _ := resp.Request.Context().Value(doorKey{}).(doorRequest)
 	if q.Visit.Number == "" { // a later step of a bill
 		for id, b := range d.bill {

@@ -134,7 +134,7 @@ func (g *watchedGateway) behind(p sm.Provider, cat *catalog.Catalog, o watch.Opt
 
 // acceptGateway tries this build: a scripted HIS in front of it, the watching centre behind it.
 func acceptGateway(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, cat *catalog.Catalog, site acceptance.Site) (*acceptance.Result, error) {
-	o := watch.Options{Site: site, Suite: f.suite, Only: f.only, Show: func(h watch.Hint) {
+	o := watch.Options{Site: site, Suite: f.suite, Only: f.only, Originals: f.keep, Show: func(h watch.Hint) {
 		if !f.json {
 			acceptHint(s, h)
 		}
@@ -182,7 +182,7 @@ func (h *deskHIS) play() {
 // acceptDoor watches a HIS that speaks to a gateway: a gateway of this build stands between, its door is judged as well.
 func acceptDoor(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, cat *catalog.Catalog, site acceptance.Site) (*acceptance.Result, error) {
 	heard := make(chan struct{}, 1)
-	o := watch.Options{Site: site, Suite: f.suite, Only: f.only, Show: func(h watch.Hint) {
+	o := watch.Options{Site: site, Suite: f.suite, Only: f.only, Originals: f.keep, Show: func(h watch.Hint) {
 		acceptHint(s, h)
 		select {
 		case heard <- struct{}{}:

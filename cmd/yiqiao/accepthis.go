@@ -22,7 +22,7 @@ import (
 // acceptHIS watches a HIS: a simulated centre listens, the HIS works through the scenarios, and every message is judged.
 func acceptHIS(ctx context.Context, s *streams, f acceptFlags, p sm.Provider, cat *catalog.Catalog, site acceptance.Site) (*acceptance.Result, error) {
 	listen := f.listen
-	o := watch.Options{Catalog: cat, Rand: rand.Reader, Now: time.Now, Site: site, Suite: f.suite, Only: f.only}
+	o := watch.Options{Catalog: cat, Rand: rand.Reader, Now: time.Now, Site: site, Suite: f.suite, Only: f.only, Originals: f.keep}
 	if f.config != "" {
 		set, err := loadSimulator(f.config)
 		if err != nil {

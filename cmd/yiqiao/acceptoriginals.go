@@ -16,7 +16,7 @@ import (
 )
 
 // originals begins, or goes on with, the sealed file of a run that is to keep its originals; nil when it is not.
-func (f acceptFlags) originals(p sm.Provider, o *acceptance.Options) (*acceptance.Originals, error) {
+func (f *acceptFlags) originals(p sm.Provider) (*acceptance.Originals, error) {
 	switch {
 	case !f.keepOriginals && f.passFile != "":
 		return nil, errors.New("--passphrase-file 需要 --keep-originals / it belongs to --keep-originals")
@@ -42,7 +42,7 @@ func (f acceptFlags) originals(p sm.Provider, o *acceptance.Options) (*acceptanc
 	if err != nil {
 		return nil, err
 	}
-	o.Originals = file.Keep
+	f.keep = file.Keep
 	return file, nil
 }
 

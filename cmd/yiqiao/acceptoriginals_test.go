@@ -18,7 +18,7 @@ func TestAcceptKeepsOriginals(t *testing.T) {
 	report, pass := filepath.Join(dir, "report"), write(t, filepath.Join(dir, "pass"), "a long passphrase\n")
 	run := []string{"run", "--profile", "mpc", "--only", "OP-01,EN-01", "--keep-originals"}
 	for _, args := range [][]string{run, append(run, "--passphrase-file", pass), append(run, "--out", report), {"run", "--only", "OP-01", "--passphrase-file", pass},
-		{"run", "--target", "gateway", "--keep-originals", "--out", report, "--passphrase-file", pass}} {
+		{"run", "--target", "his", "--rehearse", "--keep-originals", "--out", report}} {
 		if code, text := acceptOut(t, args...); code != exitFail {
 			t.Errorf("%v: %d %s", args, code, text)
 		}
@@ -63,5 +63,27 @@ func TestAcceptKeepsOriginals(t *testing.T) {
 	}
 	if code, _ := acceptOut(t, open...); code != exitOK {
 		t.Errorf("after resume: %d", code)
+	}
+}
+
+// What a HIS, and a gateway, sent and was answered is kept in the same way.
+func TestAcceptKeepsOriginalsOfSenders(t *testing.T) {
+	dir := t.TempDir()
+	pass := write(t, filepath.Join(dir, "pass"), "a long passphrase\n")
+	for target, more := range map[string][]string{"his": {"--rehearse", "--suite", "outpatient"}, "gateway": {"--profile", "mpc", "--only", "H-OP-01"}} {
+		report := filepath.Join(dir, target)
+		if code, text := acceptOut(t, append([]string{"run", "--target", target, "--keep-originals", "--out", report, "--passphrase-file", pass}, more...)...); code != exitOK {
+			t.Fatalf("%s: %d %s", target, code, text)
+		}
+		const person = "999999198503120018"
+		for _, name := range []string{acceptance.FileJSON, acceptance.FileHTML, acceptance.FileOriginals} {
+			if b, err := os.ReadFile(filepath.Join(report, name)); err != nil || bytes.Contains(b, []byte(person)) {
+				t.Errorf("%s: %s: %v, or it names a person", target, name, err)
+			}
+		}
+		code, text := acceptOut(t, "originals", report, "--case", "H-OP-01", "--passphrase-file", pass)
+		if code != exitOK || !strings.Contains(text, person) || !strings.Contains(text, `"infno":"2207"`) || !strings.Contains(text, "setl_id") || target == "gateway" && !strings.Contains(text, "signData") {
+			t.Errorf("%s: %d %.300s", target, code, text)
+		}
 	}
 }

@@ -47,10 +47,12 @@ func (w *Watcher) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	if kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type")); strings.HasPrefix(kind, "multipart/") {
 		answer, kind := w.centre(req, body) // a file: its parts are the centre's to read
+		w.Keep(acceptance.Original{Wire: []acceptance.Wire{{URL: req.URL.Path, Request: body, Status: http.StatusOK, Reply: answer}}})
 		send(rw, answer, kind)
 		return
 	}
 	a := w.take(req, body)
+	w.keep(req, body, a)
 	if a.wait > 0 {
 		w.o.Wait(a.wait)
 		w.mu.Lock()
@@ -69,6 +71,19 @@ func (w *Watcher) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	send(rw, a.body, a.media)
 }
 
+// keep hands over what came and what went back: as it was on the line, and opened.
+func (w *Watcher) keep(req *http.Request, body []byte, a *answer) {
+	o := acceptance.Original{Case: a.scene, Request: a.opened, Reply: a.plain, Wire: []acceptance.Wire{{URL: req.URL.Path, Request: body, Status: max(a.status, http.StatusOK), Reply: a.body}}}
+	if a.r != nil {
+		o.Infno = a.r.infno
+	}
+	if a.cut {
+		o.Refusal = "按约定没有送达 / not delivered, on purpose"
+		o.Wire[0].Status, o.Wire[0].Reply = 0, nil
+	}
+	w.Keep(o)
+}
+
 func send(rw http.ResponseWriter, body []byte, media string) {
 	if media != "" {
 		rw.Header().Set("Content-Type", media)
@@ -84,6 +99,9 @@ type answer struct {
 	cut    bool
 	wait   time.Duration
 	r      *record
+	opened []byte // the message that was answered, and the answer before it was protected
+	plain  []byte
+	scene  string // the scenario it belonged to
 }
 
 // take judges one message and gets its answer.
@@ -128,7 +146,9 @@ func (w *Watcher) take(req *http.Request, body []byte) *answer {
 		w.note(&record{})
 		w.show(w.faults)
 		plain, kind := w.centre(req, data)
-		return w.seal(plain, kind, now)
+		out := w.seal(plain, kind, now)
+		out.opened, out.plain = data, plain
+		return out
 	}
 	r.infno, r.msgid, r.head, r.in = strings.TrimSpace(string(head.Infno)), string(head.MsgID), head, input
 	w.judging = r.infno
@@ -192,6 +212,7 @@ func (w *Watcher) business(req *http.Request, r *record, data []byte, now time.T
 	signed := w.header(r, now)
 	w.unknown(r)
 	step := w.flow(r)
+	scene := w.scenario().ID
 	w.before(r)
 	plant := ""
 	if step != nil {
@@ -202,6 +223,7 @@ func (w *Watcher) business(req *http.Request, r *record, data []byte, now time.T
 	}
 	var reply wire.Reply
 	var out *answer
+	var plain []byte
 	switch plant {
 	case "refuse":
 		out = w.refusal("验收: 本次请求按约定被拒绝, 请更正后重新办理", now)
@@ -212,7 +234,8 @@ func (w *Watcher) business(req *http.Request, r *record, data []byte, now time.T
 	case "dropped":
 		out = &answer{cut: true}
 	default:
-		plain, kind := w.centre(req, data)
+		var kind string
+		plain, kind = w.centre(req, data)
 		if got, err := wire.DecodeReply(plain); err == nil {
 			reply = got
 			r.done, r.told, r.out = reply.OK(), reply.OK(), reply.Output
@@ -231,7 +254,10 @@ func (w *Watcher) business(req *http.Request, r *record, data []byte, now time.T
 		}
 	}
 	w.learn(r, step, plant, reply)
-	out.r = r
+	out.r, out.opened, out.scene = r, data, scene
+	if out.plain == nil {
+		out.plain = plain
+	}
 	w.note(r)
 	w.finish()
 	if plant == "slow" && r.done {
@@ -500,13 +526,13 @@ func (w *Watcher) refusal(why string, now time.Time) *answer {
 
 func (w *Watcher) seal(plain []byte, kind string, now time.Time) *answer {
 	if w.o.Profile == nil || kind == "application/octet-stream" {
-		return &answer{body: plain, media: kind}
+		return &answer{body: plain, media: kind, plain: plain}
 	}
 	s, err := w.o.Profile.SealReply(w.o.Rand, now, "0", "成功", plain)
 	if err != nil {
 		return &answer{status: http.StatusInternalServerError}
 	}
-	return &answer{body: s.Body, media: s.ContentType}
+	return &answer{body: s.Body, media: s.ContentType, plain: plain}
 }
 
 // centre asks the centre behind.

@@ -55,6 +55,8 @@ type Options struct {
 	Only      []string // only these scenarios; nil for all
 	// Seen, when set, is told of every message that was opened, before it is answered. It must not call the Watcher.
 	Seen func(infno, msgid string)
+	// Originals, when set, is told of every message and its answer unmasked, concurrently. It must not call the Watcher.
+	Originals func(acceptance.Original)
 	// Wait passes the time of a slow answer; nil waits for real.
 	Wait func(time.Duration)
 	// Show, when set, is called after every message and at the start, never concurrently.
@@ -259,6 +261,20 @@ func first(ids []string) string {
 		return ""
 	}
 	return ids[0]
+}
+
+// Keep hands an original to whoever keeps them, with the scenario under way; nothing without Options.Originals.
+func (w *Watcher) Keep(o acceptance.Original) {
+	if w.o.Originals == nil {
+		return
+	}
+	w.mu.Lock()
+	o.At = w.o.Now()
+	if o.Case == "" {
+		o.Case = w.scenario().ID
+	}
+	w.mu.Unlock()
+	w.o.Originals(o)
 }
 
 // Judge books something seen beside the messages, as at the front door of a gateway: got is "" when it held.
