@@ -232,7 +232,8 @@ acceptance cases that send it (`+"`yiqiao accept`"+`), the first and how many mo
 The gaps: %d described transactions are sent by no acceptance case, and %d are not described at all.
 
 An acceptance shows only what its cases try. How many of the requirements (`+"`docs/acceptance/requirements.csv`"+`) that is, by who has to meet them;
-what no case tries are tables of transactions that no case or scenario sends, reported as `+"`no-case`"+`:
+no case tries what a HIS sends to another centre (mobile payment, prescriptions; reported as `+"`no-case`"+`). A request table counts as tried where a scenario waits for it,
+or the last one would judge it if the HIS sent it; when none came the report says `+"`not-run`"+`:
 
 %s
 | infno | name | group | kind | confidence | schema | used by | simulator | centre cases | HIS scenarios | undo | unknown outcome | disputes |
