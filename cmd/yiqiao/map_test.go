@@ -151,6 +151,10 @@ func TestMapReplay(t *testing.T) {
 	for _, m := range r.Differ {
 		if len(m.Changes) != 2 || !strings.HasSuffix(m.Changes[0].Path, "/credential/name") || !strings.HasSuffix(m.Changes[1].Path, "/visit/complaint") {
 			t.Errorf("%s: %+v", m.File, m.Changes)
+			continue
+		}
+		if name, said := m.Changes[0], m.Changes[1]; name.Old != "测***" || name.New != "" || said.New != "复诊" || strings.Contains(said.Old, "***") {
+			t.Errorf("%s: a person's name is masked, what is said is shown: %+v", m.File, m.Changes)
 		}
 	}
 	if strings.Contains(out, "测试甲") {

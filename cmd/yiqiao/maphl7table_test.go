@@ -122,7 +122,7 @@ func TestHL7CasesInEveryVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff, err := changes(want, have, false); err != nil || len(diff) > 0 {
+			if diff, err := changes(want, have); err != nil || len(diff) > 0 {
 				t.Errorf("%s as %s: %v %+v", file, form, err, diff)
 			}
 		}

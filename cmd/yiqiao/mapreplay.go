@@ -5,7 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
+	"strconv"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -145,16 +148,45 @@ func (r *replayReport) add(name string, list []gateway.Source, bad error, curren
 		if err != nil {
 			return err
 		}
-		diff, err := changes(was, is, true)
+		diff, err := changes(was, is)
 		if err != nil {
 			return err
 		}
 		if len(diff) > 0 {
+			veil(diff, current.Trace(src), candidate.Trace(src))
 			r.Changed++
 			r.Differ = append(r.Differ, replayMessage{name, i + 1, src.Type, src.ID, diff})
 		}
 	}
 	return nil
+}
+
+// inBody is the place of a change in the body of an order.
+var inBody = regexp.MustCompile(`^/0/orders/(\d+)/body(/.*)$`)
+
+// ourWords are places that hold words of the mapping or the interface, never of a message.
+var ourWords = regexp.MustCompile(`^/0/(event|orders/\d+/(op|infno)|faults/\d+/(code|path))$`)
+
+// veil shows a value as a trace of its mapping does, where it is short: codes, amounts, days; persons and credentials
+// are masked there. Everything else is masked: recorded messages are of real people.
+func veil(list []change, old, new []gateway.Trace) {
+	show := func(at, value string, traces []gateway.Trace) string {
+		if ourWords.MatchString(at) {
+			return value
+		}
+		if g := inBody.FindStringSubmatch(at); g != nil {
+			for _, t := range traces {
+				if strconv.Itoa(t.Order) == g[1] && t.Target == g[2] && t.Fault == "" && utf8.RuneCountInString(t.Value) <= 20 {
+					return t.Value
+				}
+			}
+		}
+		return veiled(value)
+	}
+	for i := range list {
+		c := &list[i]
+		c.Old, c.New = show(c.Path, c.Old, old), show(c.Path, c.New, new)
+	}
 }
 
 func printReplay(s *streams, r replayReport) {

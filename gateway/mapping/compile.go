@@ -391,7 +391,7 @@ func (c *compiler) itemRule(r *rule, u *rawRule) {
 	case u.on == "":
 		c.raw.fault(u.at, "item 需要 on: 费用发生日期的来源路径", "item needs on: where the day of the charge is")
 	case c.o.Items == nil:
-		c.raw.fault(u.at, "没有提供项目对照表", "no table of items was given")
+		c.raw.fault(u.at, "没有项目对照表: 在映射旁放 items.csv (或 .tsv, .xlsx), 或用 --items 指定", "no table of items: put items.csv (or .tsv, .xlsx) beside the mapping, or give --items")
 	default:
 		r.on = c.path(u.at, u.on)
 	}
