@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"yiqiao/gateway"
 	"yiqiao/gateway/config"
 	"yiqiao/gateway/deliver"
+	"yiqiao/schemas/ident"
 )
 
 // deliverSettings say where final answers are brought that the HIS did not fetch.
@@ -107,6 +109,27 @@ func (s *gatewaySettings) roots(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// brought gives the systems that are brought their results, and the institutions they work for.
+func (s *gatewaySettings) brought() map[string][]ident.Institution {
+	out := map[string][]ident.Institution{}
+	add := func(system, url string, institutions []string) {
+		for _, in := range institutions {
+			if url != "" && !slices.Contains(out[system], ident.Institution(in)) {
+				out[system] = append(out[system], ident.Institution(in))
+			}
+		}
+	}
+	for _, h := range s.HIS {
+		add(h.System, h.Deliver.URL, h.Institutions)
+	}
+	for _, h := range s.HL7 {
+		for _, c := range h.Clients {
+			add(c.System, c.Deliver.URL, c.Institutions)
+		}
+	}
+	return out
+}
+
 // courier brings answers to those who have an address; nil when nobody has.
 func (s *gatewaySettings) courier(srv *server, clock gateway.Clock) (*deliver.Courier, error) {
 	list, err := s.receivers()
@@ -175,11 +198,8 @@ func deliveriesListCommand(s *streams) *cobra.Command {
 			}
 			defer done()
 			list := []deliver.State{}
-			for _, h := range g.HIS {
-				if h.Deliver.URL == "" {
-					continue
-				}
-				st, err := d.State(cmd.Context(), h.System, limit)
+			for _, system := range slices.Sorted(maps.Keys(g.brought())) {
+				st, err := d.State(cmd.Context(), system, limit)
 				if err != nil {
 					return plain(err)
 				}
@@ -246,7 +266,7 @@ func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalAr
 				return err
 			}
 			defer done()
-			if !slices.ContainsFunc(g.HIS, func(h hisSettings) bool { return h.System == args[0] && h.Deliver.URL != "" }) {
+			if g.brought()[args[0]] == nil {
 				return fmt.Errorf("%s 没有配置推送地址 / has no deliver.url", args[0])
 			}
 			if reason && why == "" {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -60,11 +62,7 @@ func (s *gatewaySettings) watching(p *parts, clock gateway.Clock) (*watching, er
 	for _, in := range s.Institutions {
 		o.Institutions = append(o.Institutions, ident.Institution(in.Code))
 	}
-	for _, h := range s.HIS {
-		if h.Deliver.URL != "" {
-			w.systems = append(w.systems, h.System)
-		}
-	}
+	w.systems = slices.Sorted(maps.Keys(s.brought()))
 	for name, c := range s.Centres {
 		for i, k := range c.Protect.PeerKeys {
 			if !k.Window.Until.IsZero() {

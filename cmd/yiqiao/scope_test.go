@@ -25,6 +25,7 @@ import (
 	"yiqiao/crypto/sm"
 	"yiqiao/examples"
 	"yiqiao/gateway"
+	"yiqiao/gateway/config"
 	"yiqiao/gateway/mapping/defs"
 	"yiqiao/gateway/people"
 	"yiqiao/gateway/review"
@@ -64,6 +65,7 @@ func newAlliance(t *testing.T) *alliance {
 		far.Code, far.Name = string(farHospital), "远县人民医院"
 		g.Institutions = append(g.Institutions, far)
 		g.HIS = append(g.HIS, hisSettings{System: "his-far", KeyDigest: hexOf(farKey), Institutions: []string{string(farHospital)}})
+		g.HIS[0].Deliver = deliverSettings{URL: "http://127.0.0.1:9/none", Key: config.Secret("file:" + starterAPIKey), After: config.Duration(time.Hour)}
 		g.SOAP.Mapping, g.FHIR.Mapping = "generic-xml", "generic-fhir"
 		g.HL7 = []hl7Settings{{Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{
 			{System: "his-main", KeyDigest: hexOf(a.near), Institutions: []string{string(nearHospital)}},
@@ -217,6 +219,9 @@ func (a *alliance) doors() map[string]entrance {
 	enters := func(path string, body func(id, request string) any) entrance {
 		return entrance{path: path, body: body, code: gateway.CodeInstitution}
 	}
+	deliveries := func(do string) entrance {
+		return entrance{path: "/api/v1/operations/deliveries/his-main/" + do, body: func(string, string) any { return obj{"delivery": "NEAR-UNTOLD-1", "why": "x"} }, code: gateway.CodeSessionNeeded}
+	}
 	return map[string]entrance{
 		"GET /": {public: true, path: "/"}, "GET /healthz": {public: true, path: "/healthz"},
 		"GET /openapi.json": {public: true, path: "/openapi.json"}, "GET /api/v1/errors": {public: true, path: "/api/v1/errors"},
@@ -227,9 +232,15 @@ func (a *alliance) doors() map[string]entrance {
 		"DELETE /api/v1/sessions/current":        {path: "/api/v1/sessions/current"},
 		"POST /api/v1/sessions/current/password": {path: "/api/v1/sessions/current/password", body: func(string, string) any { return obj{"password": "x", "new_password": "y"} }, code: gateway.CodeSessionNeeded},
 
-		"GET /api/v1/operations/journal": {path: "/api/v1/operations/journal", code: gateway.CodeSessionNeeded},
-		"GET /api/v1/operations/uploads": {path: "/api/v1/operations/uploads", code: gateway.CodeSessionNeeded},
-		"GET /api/v1/operations/people":  {path: "/api/v1/operations/people", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/journal":                {path: "/api/v1/operations/journal", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/uploads":                {path: "/api/v1/operations/uploads", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/people":                 {path: "/api/v1/operations/people", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/deliveries":             {path: "/api/v1/operations/deliveries", code: gateway.CodeSessionNeeded},
+		"GET /api/v1/operations/audit":                  {path: "/api/v1/operations/audit", code: gateway.CodeSessionNeeded},
+		"POST /api/v1/operations/deliveries/:id/retry":  deliveries("retry"),
+		"POST /api/v1/operations/deliveries/:id/skip":   deliveries("skip"),
+		"POST /api/v1/operations/deliveries/:id/pause":  deliveries("pause"),
+		"POST /api/v1/operations/deliveries/:id/resume": deliveries("resume"),
 
 		"GET /api/v1/transactions/:id": opened("transaction", "/api/v1/transactions/"),
 		"POST /api/v1/transactions/:id": enters("/api/v1/transactions/1101", func(_, r string) any {
@@ -423,7 +434,29 @@ func (a *alliance) strangers() {
 			tokens[d.Institutions[0]] = token
 		}
 	}
-	for _, path := range []string{"/api/v1/operations/journal", "/api/v1/operations/uploads", "/api/v1/operations/people", "/api/v1/reviews?all=true",
+	// Something of near that was not fetched.
+	delivery := gateway.RequestKey{System: "his-main", ID: "NEAR-UNTOLD-1"}
+	_, err = a.gw.journal.Write(a.t.Context(), gateway.Entry{Request: &gateway.Request{Key: delivery, Op: "transact", Institution: nearHospital, Ref: a.ids["transaction"], CreatedAt: time.Now()}})
+	a.must(err)
+	_, err = a.gw.journal.Write(a.t.Context(), gateway.Entry{Answer: &gateway.Answer{Key: delivery, Body: []byte(`{}`), At: time.Now()}})
+	a.must(err)
+	for _, o := range []string{"retry", "skip", "pause", "resume"} {
+		for system, want := range map[string]gateway.Code{"his-main": gateway.CodeNotFound, "nobody": gateway.CodeNotFound} {
+			r, err := http.NewRequest("POST", "http://"+a.gw.addr()+"/api/v1/operations/deliveries/"+system+"/"+o, strings.NewReader(`{"request_id":"FAR-ORDER","delivery":"NEAR-UNTOLD-1","why":"x"}`))
+			a.must(err)
+			r.Header.Set("Authorization", "Bearer "+tokens[farHospital])
+			r.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(r)
+			a.must(err)
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			a.must(err)
+			if resp.StatusCode != 404 || !strings.Contains(string(b), string(want)) || strings.Contains(string(b), string(nearHospital)) {
+				a.t.Errorf("%s of %s by a person of far: %d %s", o, system, resp.StatusCode, b)
+			}
+		}
+	}
+	for _, path := range []string{"/api/v1/operations/deliveries", "/api/v1/operations/audit?limit=1000", "/api/v1/operations/journal", "/api/v1/operations/uploads", "/api/v1/operations/people", "/api/v1/reviews?all=true",
 		"/api/v1/operations/journal?institution=" + string(nearHospital), "/api/v1/operations/uploads?institution=" + string(nearHospital), "/api/v1/reviews/" + a.ids["review"]} {
 		for in, token := range tokens {
 			r, err := http.NewRequest("GET", "http://"+a.gw.addr()+path, nil)

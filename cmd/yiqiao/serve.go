@@ -217,7 +217,9 @@ func newServer(ctx context.Context, g *gatewaySettings, logTo io.Writer, clock g
 	for _, in := range g.Institutions {
 		o.Institutions = append(o.Institutions, ident.Institution(in.Code))
 	}
-	o.Operations = operations{srv.journal, register, clock, o.Institutions}
+	if o.Operations, err = srv.operations(g, register, clock, o.Institutions); err != nil {
+		return nil, err
+	}
 	h, err := srv.mounted(o)
 	if err != nil {
 		return nil, err

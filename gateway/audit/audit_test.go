@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -530,5 +531,63 @@ func TestTreePaths(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The end of the record is looked at in a few steps however long it is: what was changed there is found, what was
+// changed before it is not, and a sound one is called so.
+func TestTheEndOfTheRecord(t *testing.T) {
+	const last = "(SELECT MAX(place) FROM audit_entry)"
+	for _, c := range []struct {
+		name   string
+		change string
+		n      int
+		want   string
+	}{
+		{"sound", "", 20, ""},
+		{"lines changed", "UPDATE audit_entry SET lines = (SELECT lines FROM audit_entry WHERE place = " + last + "-2) WHERE place = " + last + "-1", 20, FoundChanged},
+		{"removed", "DELETE FROM audit_entry WHERE place = " + last + "-1", 20, FoundRemoved},
+		{"cut off", "DELETE FROM audit_entry WHERE place >= " + last + "-1", 20, FoundCut},
+		{"no line", "UPDATE audit_entry SET lines = CAST('x' AS %s) WHERE place = " + last, 20, FoundChanged},
+		{"head changed", "UPDATE audit_head SET text = (SELECT text FROM audit_head ORDER BY number LIMIT 1) WHERE number = (SELECT MAX(number) FROM audit_head)", 20, FoundHead},
+		{"before the end", "UPDATE audit_entry SET at = at + 1 WHERE place = (SELECT MIN(place) FROM audit_entry)", 3, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(t *testing.T, o store.Options) {
+				o.Writers = 1
+				s := open(t, o, "gw1", true)
+				s.settle()
+				s.head()
+				id := s.settle()
+				s.head()
+				if c.change != "" {
+					s.unlock(o.DSN != "")
+					bytes := "BLOB"
+					if o.DSN != "" {
+						bytes = "BYTEA"
+					}
+					s.force(strings.ReplaceAll(c.change, "%s", bytes))
+				}
+				r, err := Last(bg, s.db, s.p, []*sm.PublicKey{s.key.Public()}, c.n)
+				if err != nil || len(r.Chains) != 1 || r.Entries == 0 || r.Entries > c.n {
+					t.Fatalf("%+v %v", r, err)
+				}
+				if got := r.Chains[0].Found; got != c.want || r.Sound() != (c.want == "") {
+					t.Fatalf("found %q, want %q", got, c.want)
+				}
+				if c.want != "" {
+					return
+				}
+				if k := r.Chains[0]; r.Heads != 1 || k.SignedTo != k.Entries || k.Entries == 0 || r.Lines[0].At.Before(r.Lines[len(r.Lines)-1].At) {
+					t.Errorf("%+v", r)
+				}
+				if !slices.ContainsFunc(r.Lines, func(l Line) bool { return strings.HasPrefix(l.Ref, string(id)) }) {
+					t.Errorf("nothing of %s: %+v", id, r.Lines)
+				}
+				if r, err := Last(bg, s.db, s.p, nil, c.n); err != nil || !r.Sound() || r.Heads != 0 {
+					t.Errorf("without a key: %+v %v", r, err)
+				}
+			})
+		})
 	}
 }

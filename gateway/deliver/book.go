@@ -8,6 +8,7 @@ import (
 
 	"yiqiao/gateway"
 	"yiqiao/gateway/store"
+	"yiqiao/schemas/ident"
 )
 
 // attempt is what is kept of tries in vain.
@@ -112,15 +113,16 @@ func millis(n int64) time.Time {
 
 // Waiting is one answer that has not come over.
 type Waiting struct {
-	System     string    `json:"system"`
-	RequestID  string    `json:"request_id"`
-	Op         string    `json:"op"`
-	Ref        string    `json:"ref"`
-	AnsweredAt time.Time `json:"answered_at"`
-	Tries      int       `json:"tries"`
-	Tried      time.Time `json:"tried,omitzero"`
-	Again      time.Time `json:"again,omitzero"`
-	Why        string    `json:"why,omitempty"`
+	System      string            `json:"system"`
+	Institution ident.Institution `json:"institution,omitempty"`
+	RequestID   string            `json:"request_id"`
+	Op          string            `json:"op"`
+	Ref         string            `json:"ref"`
+	AnsweredAt  time.Time         `json:"answered_at"`
+	Tries       int               `json:"tries"`
+	Tried       time.Time         `json:"tried,omitzero"`
+	Again       time.Time         `json:"again,omitzero"`
+	Why         string            `json:"why,omitempty"`
 }
 
 // State is how deliveries to one system stand.
@@ -142,32 +144,48 @@ type Desk struct {
 
 // State tells how deliveries to a system stand.
 func (d Desk) State(ctx context.Context, system string, limit int) (State, error) {
+	return d.StateFor(ctx, system, limit, func(ident.Institution) bool { return true })
+}
+
+// statePage is how many are read at once, statePages how often at most: behind them is More.
+const statePage, statePages = 1000, 100
+
+// StateFor is State with what waits for the institutions that are seen only; the figures are those of the system.
+func (d Desk) StateFor(ctx context.Context, system string, limit int, sees func(ident.Institution) bool) (State, error) {
 	s := State{System: system, Waiting: []Waiting{}}
 	var at int64
 	if _, err := d.DB.Get(ctx, `SELECT delivered, at, paused FROM receiver WHERE system = $1`, []any{system}, &s.Delivered, &at, &s.Paused); err != nil {
 		return s, err
 	}
 	s.Last = millis(at)
-	list, err := d.Journal.Untold(ctx, system, d.Clock.Now().Add(time.Hour), gateway.RequestKey{}, limit+1)
-	if err != nil {
-		return s, err
-	}
 	tried, err := attempts(ctx, d.DB, system)
 	if err != nil {
 		return s, err
 	}
-	for _, r := range list {
-		if len(s.Waiting) == limit {
-			s.More = true
-			break
+	before, after := d.Clock.Now().Add(time.Hour), gateway.RequestKey{}
+	for range statePages {
+		list, err := d.Journal.Untold(ctx, system, before, after, statePage)
+		if err != nil {
+			return s, err
 		}
-		a := tried[r.Key.ID]
-		if r.Told || a.skipped != "" {
-			continue
+		for _, r := range list {
+			a := tried[r.Key.ID]
+			if r.Told || a.skipped != "" || !sees(r.Institution) {
+				continue
+			}
+			if len(s.Waiting) == limit {
+				s.More = true
+				return s, nil
+			}
+			s.Waiting = append(s.Waiting, Waiting{System: system, Institution: r.Institution, RequestID: r.Key.ID, Op: r.Op, Ref: r.Ref,
+				AnsweredAt: r.AnsweredAt.In(gateway.China), Tries: a.tries, Tried: a.tried, Again: a.again, Why: a.why})
 		}
-		s.Waiting = append(s.Waiting, Waiting{System: system, RequestID: r.Key.ID, Op: r.Op, Ref: r.Ref, AnsweredAt: r.AnsweredAt.In(gateway.China),
-			Tries: a.tries, Tried: a.tried, Again: a.again, Why: a.why})
+		if len(list) < statePage {
+			return s, nil
+		}
+		after = list[len(list)-1].Key
 	}
+	s.More = true
 	return s, nil
 }
 

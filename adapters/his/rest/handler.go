@@ -28,6 +28,7 @@ type Handler struct {
 	cases    caseBinders
 	review   reviewBinders
 	session  sessionBinders
+	delivery *bind.Binder[gateway.DeliveryOrder]
 	paper    paperBinders
 }
 
@@ -72,6 +73,11 @@ func New(o Options) (*Handler, error) {
 	api.GET("/operations/journal", h.serve(h.byPerson(gateway.ActJournalRead, h.getJournal)))
 	api.GET("/operations/uploads", h.serve(h.byPerson(gateway.ActUploadRead, h.getUploads)))
 	api.GET("/operations/people", h.serve(h.byPerson(gateway.ActPeopleRead, h.getPeople)))
+	api.GET("/operations/deliveries", h.serve(h.byPerson(gateway.ActDeliveryRead, h.getDeliveries)))
+	for _, do := range []string{gateway.DeliveryRetry, gateway.DeliverySkip, gateway.DeliveryPause, gateway.DeliveryResume} {
+		api.POST("/operations/deliveries/:id/"+do, h.serve(h.byPerson(gateway.ActDeliveryManage, h.postDelivery(do))))
+	}
+	api.GET("/operations/audit", h.serve(h.byPerson(gateway.ActAuditRead, h.getAudit)))
 	// The number of a transaction is called id too: in OpenAPI both are one path.
 	api.POST("/transactions/:id", h.guarded(h.postTransaction))
 	api.GET("/transactions/:id", h.guarded(h.getTransaction))
@@ -152,6 +158,9 @@ func (h *Handler) bindings() (err error) {
 		return err
 	}
 	if h.session, err = newSessionBinders(); err != nil {
+		return err
+	}
+	if h.delivery, err = bind.New[gateway.DeliveryOrder](bind.Rules{Optional: []string{"DeliveryOrder.request_id"}, MaxText: map[string]int{"DeliveryOrder.delivery": 64, "DeliveryOrder.why": 200}}); err != nil {
 		return err
 	}
 	if h.invoice, err = newInvoiceBinders(); err != nil {
