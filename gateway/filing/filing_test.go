@@ -51,6 +51,23 @@ func TestFiledAndWithdrawn(t *testing.T) {
 		if again, err := office().OpenFiling(bg, flowtest.Caller, order("r1", k)); err != nil || again.Number != f.Number || len(b.Town.Filings()) != 1 {
 			t.Errorf("%s: %+v %v", k, again, err)
 		}
+		// Behind the filing's back it is not taken back, by nobody; another number is nobody's.
+		undo := map[gateway.FilingKind]ident.Infno{gateway.FilingReferral: "2502", gateway.FilingChronic: "2504", gateway.FilingFixed: "2506"}[k]
+		for who, want := range map[string]gateway.Code{flowtest.Caller.System: gateway.CodeState, "other": gateway.CodeNotFound} {
+			caller := gateway.Caller{System: who, Institutions: flowtest.Caller.Institutions}
+			low := gateway.Transact{RequestID: "l1", Infno: undo, Operator: flowtest.Clerk, InsuplcArea: "430103",
+				Input: map[string]any{"data": map[string]any{"trt_dcla_detl_sn": f.Number, "psn_no": "P1", "memo": "录入有误"}}}
+			_, err := b.Desk.Transact(bg, caller, low)
+			var e *gateway.Error
+			if flowtest.Code(err) != want || !errors.As(err, &e) || e.Path != "/input/data/trt_dcla_detl_sn" || b.Town.Calls(undo) != 0 {
+				t.Errorf("%s: %s on the low-level route by %s: %v", k, undo, who, err)
+			}
+		}
+		low := gateway.Transact{RequestID: "l2", Infno: undo, Operator: flowtest.Clerk, InsuplcArea: "430103",
+			Input: map[string]any{"data": map[string]any{"trt_dcla_detl_sn": "T9", "psn_no": "P1", "memo": "录入有误"}}}
+		if _, err := b.Desk.Transact(bg, flowtest.Caller, low); flowtest.Code(err) == gateway.CodeState || b.Town.Calls(undo) != 1 {
+			t.Errorf("%s: %s of what is nobody's: %v", k, undo, err)
+		}
 		wrong := back("w0", f.ID)
 		wrong.Number = "T9"
 		if _, err := office().WithdrawFiling(bg, flowtest.Caller, wrong); flowtest.Code(err) != gateway.CodeRequestInvalid {

@@ -15,7 +15,7 @@ import (
 // change behind its back would leave it telling an untruth. What belongs to another system does
 // not exist for the caller. Ids the gateway never gave are the caller's own affair.
 //
-// Four members of an input say what it is about. Two carry ids the gateway gave: the message id a 2601
+// Some members of an input say what it is about. Two carry ids the gateway gave: the message id a 2601
 // reverses, and the batch number of a bill, which begins with the message id the bill is named by, or is
 // that of what a partial refund left. Two carry ids the centre gave to a bill: its visit, and its
 // settlement. Those are looked for when the transaction takes something back. A query about another
@@ -82,25 +82,21 @@ func (d *Desk) rowNotOurs(ctx context.Context, j job, node string, row any) erro
 // batchKey is where the batch of what a partial refund left names its bill.
 func batchKey(batch string) gateway.RequestKey { return guard("batch", batch) }
 
-// givenToBill refuses what names a visit or a settlement that the centre gave to a bill.
+// givenToBill refuses what names something that the centre gave to a bill.
 func (d *Desk) givenToBill(ctx context.Context, j job, nodes object) error {
-	if j.tx.Commits && j.tx.Kind != catalog.Reverse {
-		return nil // it takes nothing away from the bill
-	}
-	looked := map[string]bool{"": true}
+	looked := map[catalog.Held]map[string]bool{}
 	for name, node := range nodes {
 		for _, r := range rows(node, "") {
-			visit, setl := text(r["mdtrt_id"]), text(r["setl_id"])
-			if !looked["v"+visit] && visit != "" {
-				looked["v"+visit] = true
-				if err := d.markedBill(ctx, j, gateway.Mark{Kind: gateway.MarkVisit, Number: visit}, "", "/input/"+name+"/mdtrt_id"); err != nil {
-					return err
+			for _, h := range j.tx.Held {
+				number := text(r[h.Member])
+				if number == "" || looked[h][number] {
+					continue
 				}
-			}
-			person := text(r["psn_no"])
-			if !looked["s"+setl] && setl != "" && person != "" {
-				looked["s"+setl] = true
-				if err := d.markedBill(ctx, j, gateway.Mark{Kind: gateway.MarkPerson, Number: person}, setl, "/input/"+name+"/setl_id"); err != nil {
+				if looked[h] == nil {
+					looked[h] = map[string]bool{}
+				}
+				looked[h][number] = true
+				if err := d.heldBy(ctx, j, h, r, "/input/"+name+"/"+h.Member); err != nil {
 					return err
 				}
 			}
@@ -109,12 +105,16 @@ func (d *Desk) givenToBill(ctx context.Context, j job, nodes object) error {
 	return nil
 }
 
-// markedBill refuses when a record of a bill has the mark and, with setl, gave that settlement. A query
-// is refused only about the bill of another system.
-func (d *Desk) markedBill(ctx context.Context, j job, m gateway.Mark, setl, path string) error {
-	q := gateway.Query{Institution: j.inst.Code, Marks: []gateway.Mark{m}, Brief: true}
-	if setl != "" {
+// heldBy refuses when what a row names is a bill's. A query is refused only about the bill of another system.
+func (d *Desk) heldBy(ctx context.Context, j job, h catalog.Held, r object, path string) error {
+	number, given := text(r[h.Member]), h.By == catalog.HeldGiven
+	q := gateway.Query{Institution: j.inst.Code, Marks: []gateway.Mark{{Kind: gateway.MarkVisit, Number: number}}, Brief: true}
+	if given {
+		q.Marks[0] = gateway.Mark{Kind: gateway.MarkPerson, Number: text(r["psn_no"])}
 		q.Brief, q.States = false, []gateway.State{gateway.StateDone}
+	}
+	if q.Marks[0].Number == "" {
+		return nil
 	}
 	recs, err := d.listAll(ctx, q)
 	if err != nil {
@@ -122,8 +122,7 @@ func (d *Desk) markedBill(ctx context.Context, j job, m gateway.Mark, setl, path
 	}
 	seen := map[string]bool{"": true}
 	for _, rec := range recs {
-		if seen[rec.Bill] || setl != "" && (!settles(baseOf(rec)) || standingOf(rec) != stands ||
-			text(row(read(rec.Output), "setlinfo")["setl_id"]) != setl) {
+		if seen[rec.Bill] || given && !d.gave(rec, h.Member, number) {
 			continue
 		}
 		seen[rec.Bill] = true
@@ -136,6 +135,13 @@ func (d *Desk) markedBill(ctx context.Context, j job, m gateway.Mark, setl, path
 		}
 	}
 	return nil
+}
+
+// gave reports whether what a record did was given that number by the centre. What a question brought is not the
+// question's.
+func (d *Desk) gave(rec gateway.Record, name, number string) bool {
+	tx, ok := d.opt.Catalog.Lookup(rec.Infno)
+	return ok && tx.Commits && standingOf(rec) == stands && text(member(read(rec.Output), tx.Output, name)) == number
 }
 
 // placeOf is where a bill, a stay or a case is asked about.

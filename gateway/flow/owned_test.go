@@ -33,6 +33,14 @@ func TestLowLevelLeavesBillsAlone(t *testing.T) {
 		set(data, "mdtrt_id", visit)
 		return object{"data": data}
 	}
+	again := func(visit, batch string) object {
+		demand := object{}
+		for k, v := range row(sent[0].Input, "data") {
+			demand[k] = v
+		}
+		demand["mdtrt_id"], demand["chrg_bchno"] = visit, batch
+		return object{"data": demand}
+	}
 	for i, c := range []struct {
 		name   string
 		caller gateway.Caller
@@ -51,6 +59,8 @@ func TestLowLevelLeavesBillsAlone(t *testing.T) {
 		{"rows of its visit", his, "2205", object{"data": object{"psn_no": "P1", "mdtrt_id": string(s.Visit), "chrg_bchno": "OWN-1"}}, gateway.CodeState, "/input/data/mdtrt_id"},
 		{"registration of its visit", his, "2202", object{"data": object{"psn_no": "P1", "mdtrt_id": string(s.Visit), "ipt_otp_no": "OP-r1"}}, gateway.CodeState, "/input/data/mdtrt_id"},
 		{"a batch a partial refund left", his, "2205", object{"data": object{"psn_no": "P1", "mdtrt_id": "V-another", "chrg_bchno": batch}}, gateway.CodeState, "/input/data/chrg_bchno"},
+		{"settled anew under another batch", his, "2207", again(string(s.Visit), "OWN-1"), gateway.CodeState, "/input/data/mdtrt_id"},
+		{"settled anew by another", other, "2207", again(string(s.Visit), "OWN-1"), gateway.CodeNotFound, "/input/data/mdtrt_id"},
 		{"asked by another", other, "5203", of("P1", "", string(settled.SettlementID)), gateway.CodeNotFound, "/input/data/setl_id"},
 		{"asked by another, of the visit", other, "5203", of("P1", string(s.Visit), "S-another"), gateway.CodeNotFound, "/input/data/mdtrt_id"},
 	} {
@@ -63,6 +73,11 @@ func TestLowLevelLeavesBillsAlone(t *testing.T) {
 		if len(b.centre.Sent(c.infno)) != before {
 			t.Errorf("%s: a message was sent", c.name)
 		}
+	}
+	// A visit of nobody's bill is settled by whoever climbs the ladder by itself.
+	if _, err := b.desk.Transact(bg, his, gateway.Transact{RequestID: "z", Infno: "2207", Operator: clerk, InsuplcArea: "440100", Input: again("V-another", "OWN-1")}); codeOf(err) == gateway.CodeState ||
+		codeOf(err) == gateway.CodeNotFound {
+		t.Error(err)
 	}
 	// Its own system may ask, and what is no bill's is nobody's affair.
 	for i, input := range []object{of("P1", string(s.Visit), string(settled.SettlementID)), of("P1", "V-another", "S-another")} {

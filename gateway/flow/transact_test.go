@@ -23,16 +23,22 @@ func query(id string) gateway.Transact {
 func (b *bench) lowSettle(id string) gateway.Transact {
 	b.t.Helper()
 	s := b.open("bill-"+id, 1)
-	// The rows as the HIS itself would have uploaded them, under a batch number of its own.
+	// The visit and its rows as the HIS itself would have made them, under a batch number of its own.
 	b.town.mu.Lock()
-	rows := b.town.visits[string(s.Visit)].batch
-	for sn := range rows {
-		rows[sn] = "C-" + id
+	v := b.town.visits[string(s.Visit)]
+	if v == nil { // asked for a second time
+		v = b.town.visits["own-"+string(s.Visit)]
 	}
+	for sn := range v.batch {
+		v.batch[sn] = "C-" + id
+	}
+	delete(b.town.visits, v.id)
+	v.id = "own-" + string(s.Visit) // no bill's
+	b.town.visits[v.id] = v
 	b.town.mu.Unlock()
 	return gateway.Transact{RequestID: id, Infno: "2207", Operator: clerk, InsuplcArea: "430103", Input: object{"data": object{
 		"psn_no": "P1", "mdtrt_cert_type": "02", "mdtrt_cert_no": "999999199001011238", "med_type": "11",
-		"medfee_sumamt": json.Number("2.01"), "psn_setlway": "01", "mdtrt_id": string(s.Visit), "chrg_bchno": "C-" + id,
+		"medfee_sumamt": json.Number("2.01"), "psn_setlway": "01", "mdtrt_id": v.id, "chrg_bchno": "C-" + id,
 		"acct_used_flag": "0", "insutype": "310", "fulamt_ownpay_amt": json.Number("0.00"), "overlmt_selfpay": json.Number("0.00"),
 		"preselfpay_amt": json.Number("0.00"), "inscp_scp_amt": json.Number("2.01"),
 	}}}

@@ -27,6 +27,7 @@ type columns struct {
 	Remedies []Remedy `json:"remedies"`
 	Asks     []rawAsk `json:"asks"`
 	ByHand   []ByHand `json:"by_hand"`
+	Held     []Held   `json:"held"`
 	Why      string   `json:"why"`
 }
 
@@ -213,6 +214,9 @@ func (k *columns) apply(t *Transaction) error {
 	if k.ByHand != nil {
 		t.ByHand = k.ByHand
 	}
+	if k.Held != nil {
+		t.Held = k.Held
+	}
 	if k.Asks != nil {
 		t.Asks = nil
 		for _, a := range k.Asks {
@@ -267,6 +271,11 @@ func (c *Catalog) consistent(t *Transaction) error {
 			}
 		default:
 			return fmt.Errorf("remedy %q", r)
+		}
+	}
+	for _, h := range t.Held {
+		if h.Member == "" || h.By != HeldVisit && h.By != HeldGiven {
+			return fmt.Errorf("held %q by %q", h.Member, h.By)
 		}
 	}
 	return t.handsConsistent()

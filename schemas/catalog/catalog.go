@@ -166,6 +166,19 @@ type ByHand struct {
 	Shows []string `json:"shows,omitempty"` // with adopt: members of the first node of the answer that must be given
 }
 
+// Held is a member of an input that may name what a bill of the gateway holds: who sends the transaction past the bill
+// would leave the bill telling an untruth.
+type Held struct {
+	Member string `json:"member"`
+	By     string `json:"by"`
+}
+
+// How a Held member is known to be a bill's.
+const (
+	HeldVisit = "visit" // a record of the bill is about that visit
+	HeldGiven = "given" // the answer to a record of the bill, about the same person, gave that number under the same name
+)
+
 // Hand is what people may decide.
 type Hand string
 
@@ -204,6 +217,7 @@ type Transaction struct {
 	Asks       []Ask       `json:"asks,omitempty"`       // in order of preference
 	Remedies   []Remedy    `json:"remedies,omitempty"`   // for an unknown outcome, in the order they are tried
 	ByHand     []ByHand    `json:"by_hand,omitempty"`    // how people may end it
+	Held       []Held      `json:"held,omitempty"`       // what of its input may be a bill's; see Held
 	Limit      Limit       `json:"limit,omitempty"`
 	Commits    bool        `json:"commits,omitempty"`  // changes something at the centre: an unknown outcome must be resolved
 	Queued     bool        `json:"queued,omitempty"`   // upload class: may be queued and re-sent byte for byte
