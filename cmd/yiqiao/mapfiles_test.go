@@ -189,64 +189,29 @@ func asBook(t testing.TB, text []byte) []byte {
 }
 
 func TestFilesSettings(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct{ text, want string }{
+	dir := starterSite(t)
+	settingsSay(t, dir, map[string]said{
 		"good":        {"files:\n  - {system: a, folder: in, mapping: generic-csv, institutions: [H44010000001], settle: 5s}\n", ""},
 		"no mapping":  {"files:\n  - {system: a, folder: in, institutions: [H44010000001]}\n", "are needed"},
 		"twice":       {"files:\n  - {system: a, folder: in, mapping: generic-csv, institutions: [H44010000001]}\n  - {system: b, folder: ./in, mapping: generic-csv, institutions: [H44010000001]}\n", "there twice"},
 		"institution": {"files:\n  - {system: a, folder: in, mapping: generic-csv, institutions: [H1]}\n", "H1 is not described"},
 		"charset":     {"files:\n  - {system: a, folder: in, mapping: generic-csv, institutions: [H44010000001], charset: gbk}\n", "charset"},
 		"unknown key": {"files:\n  - {foldr: in}\n", "foldr"},
-	} {
-		b, err := os.ReadFile(filepath.Join(dir, "yiqiao.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(dir, "x.yaml")
-		if err := os.WriteFile(file, append(bytes.Clone(b), c.text...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := loadGateway(file); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
-		}
-	}
+	})
 	for name, s := range map[string]filesSettings{
 		"no such folder": {System: "a", Folder: "nowhere", Mapping: "generic-csv", Institutions: []string{"H44010000001"}},
 		"not of rows":    {System: "a", Folder: dir, Mapping: "generic-xml", Institutions: []string{"H44010000001"}},
 	} {
-		g, err := loadGateway(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.Files, g.Data = []filesSettings{s}, filepath.Join(t.TempDir(), "data")
-		if srv, err := newServer(context.Background(), g, &bytes.Buffer{}, systemClock{}); err == nil {
-			srv.close()
-			t.Errorf("%s: started", name)
-		}
+		notStarted(t, dir, name, func(g *gatewaySettings) { g.Files = []filesSettings{s} })
 	}
 }
 
 // A folder is one gateway's: a second one does not start, and is told whose it is.
 func TestOneGatewayToAFolder(t *testing.T) {
 	_, gw, d := clinic(t)
-	dir := t.TempDir()
-	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
-		t.Fatal(err)
-	}
-	g, err := loadGateway(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Log.Level = "error"
-	g.Files = []filesSettings{{System: "other", Folder: d.dir, Mapping: "generic-csv", Institutions: []string{"H44010000001"}}}
-	srv, err := newServer(context.Background(), g, &bytes.Buffer{}, systemClock{})
-	if err == nil {
-		srv.close()
-		t.Fatal("started")
-	}
+	err := notStarted(t, starterSite(t), "a second gateway", func(g *gatewaySettings) {
+		g.Files = []filesSettings{{System: "other", Folder: d.dir, Mapping: "generic-csv", Institutions: []string{"H44010000001"}}}
+	})
 	if !strings.Contains(err.Error(), "is in use by another gateway (") || !strings.Contains(err.Error(), filepath.Join(d.base, "data")) {
 		t.Error(err)
 	}

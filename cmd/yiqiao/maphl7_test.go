@@ -259,22 +259,46 @@ func TestHL7ResultsAreBrought(t *testing.T) {
 }
 
 func TestHL7Settings(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct{ text, want string }{
+	dir := starterSite(t)
+	settingsSay(t, dir, map[string]said{
 		"good":        {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, networks: [127.0.0.0/8], institutions: [H44010000001]}]}\n", ""},
 		"no mapping":  {"hl7:\n  - {listen: 127.0.0.1:0}\n", "listen and mapping are needed"},
 		"institution": {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, institutions: [H1]}]}\n", "H1 is not described"},
 		"half TLS":    {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, cert: a}\n", "go together"},
 		"deliver":     {"hl7:\n  - {listen: 127.0.0.1:0, mapping: generic-hl7, clients: [{system: a, networks: [127.0.0.0/8], institutions: [H44010000001], deliver: {url: 'mllps://h:1'}}]}\n", ""},
 		"unknown key": {"hl7:\n  - {listn: 1}\n", "listn"},
+	})
+	for name, h := range map[string]hl7Settings{
+		"no such mapping": {Listen: "127.0.0.1:0", Mapping: "nobody"},
+		"no clients":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7"},
+		"key digest":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", KeyDigest: "xx"}}},
+		"network":         {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", Networks: []string{"x"}}}},
 	} {
-		b, err := os.ReadFile(filepath.Join(dir, "yiqiao.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		notStarted(t, dir, name, func(g *gatewaySettings) { g.HL7 = []hl7Settings{h} })
+	}
+}
+
+// starterSite is a folder with a configuration to be changed.
+func starterSite(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := writeStarter(dir, starter{Listen: "127.0.0.1:0", Simulator: "127.0.0.1:0", Control: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// said is a piece of yiqiao.yaml and what is said of it, "" when it is good.
+type said struct{ text, want string }
+
+// settingsSay adds each piece to the configuration and reads it.
+func settingsSay(t *testing.T, dir string, cases map[string]said) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "yiqiao.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range cases {
 		file := filepath.Join(dir, "x.yaml")
 		if err := os.WriteFile(file, append(bytes.Clone(b), c.text...), 0o600); err != nil {
 			t.Fatal(err)
@@ -283,21 +307,21 @@ func TestHL7Settings(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	for name, h := range map[string]hl7Settings{
-		"no such mapping": {Listen: "127.0.0.1:0", Mapping: "nobody"},
-		"no clients":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7"},
-		"key digest":      {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", KeyDigest: "xx"}}},
-		"network":         {Listen: "127.0.0.1:0", Mapping: "generic-hl7", Clients: []hl7Client{{System: "a", Networks: []string{"x"}}}},
-	} {
-		g, err := loadGateway(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.HL7 = []hl7Settings{h}
-		g.Data = filepath.Join(t.TempDir(), "data")
-		if srv, err := newServer(context.Background(), g, io.Discard, systemClock{}); err == nil {
-			srv.close()
-			t.Errorf("%s: started", name)
-		}
+}
+
+// notStarted starts a gateway that must refuse, and gives its words.
+func notStarted(t *testing.T, dir, name string, set func(g *gatewaySettings)) error {
+	t.Helper()
+	g, err := loadGateway(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	g.Log.Level, g.Data = "error", filepath.Join(t.TempDir(), "data")
+	set(g)
+	srv, err := newServer(context.Background(), g, io.Discard, systemClock{})
+	if err == nil {
+		srv.close()
+		t.Fatalf("%s: started", name)
+	}
+	return err
 }

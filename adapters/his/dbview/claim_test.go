@@ -30,7 +30,7 @@ func TestOneJournalToAView(t *testing.T) {
 		if !errors.As(err, &ours) || !strings.Contains(err.Error(), "is polled by another gateway (") || strings.Contains(err.Error(), "()") {
 			t.Fatalf("another journal: %v", err)
 		}
-		other.say(err)
+		other.tender.Say(err)
 		if !strings.Contains(other.Trouble(), "calls") {
 			t.Errorf("trouble: %q", other.Trouble())
 		}

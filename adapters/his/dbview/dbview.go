@@ -35,7 +35,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"yiqiao/adapters/his/tabular"
@@ -86,8 +85,7 @@ type Source struct {
 	// step is called before every step a crash may fall on; an error ends the work as a crash would.
 	step func(at string) error
 
-	mu      sync.Mutex
-	trouble string
+	tender *tabular.Tender
 }
 
 // waiting is a message whose outcome is being found out.
@@ -132,7 +130,8 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Source{o: o, d: dialects()[o.Driver], db: db, clerk: clerk, open: map[string]*waiting{}, since: map[string]time.Time{}, step: func(string) error { return nil }}
+	s := &Source{o: o, d: dialects()[o.Driver], db: db, clerk: clerk, open: map[string]*waiting{}, since: map[string]time.Time{}, step: func(string) error { return nil },
+		tender: &tabular.Tender{Kind: "dbview", What: "view", System: o.System, Log: o.Log, Clock: o.Clock, Every: o.Every, Most: time.Minute, Short: short}}
 	s.db.SetMaxOpenConns(3) // one of them holds the claim
 	s.db.SetConnMaxLifetime(5 * time.Minute)
 	s.loadMark()
@@ -146,47 +145,10 @@ func (s *Source) Close() error {
 }
 
 // Trouble says what keeps the view from being worked on, "" when nothing does.
-func (s *Source) Trouble() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.trouble
-}
-
-func (s *Source) say(err error) {
-	text := ""
-	if err != nil {
-		text = "dbview " + s.o.System + ": " + short(err).Error()
-	}
-	s.mu.Lock()
-	changed := s.trouble != text
-	s.trouble = text
-	s.mu.Unlock()
-	switch {
-	case changed && err != nil:
-		s.o.Log.Error("a view can not be worked on", "system", s.o.System, "err", short(err).Error())
-	case changed:
-		s.o.Log.Info("the view is worked on again", "system", s.o.System)
-	}
-}
+func (s *Source) Trouble() string { return s.tender.Trouble() }
 
 // Run polls again and again until ctx ends.
-func (s *Source) Run(ctx context.Context) error {
-	wait := s.o.Every
-	for {
-		err := s.Poll(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if s.say(err); err == nil {
-			wait = s.o.Every
-		} else {
-			wait = min(2*wait, max(s.o.Every, time.Minute))
-		}
-		if err := s.o.Clock.Sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
+func (s *Source) Run(ctx context.Context) error { return s.tender.Run(ctx, s.Poll) }
 
 // record is one row of the view.
 type record struct {

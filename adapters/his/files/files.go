@@ -39,7 +39,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"sync"
 	"time"
 
 	"yiqiao/adapters/his/tabular"
@@ -83,8 +82,7 @@ type Folder struct {
 	// step is called before every step a crash may fall on; an error ends the work as a crash would.
 	step func(at string) error
 
-	mu      sync.Mutex
-	trouble string
+	tender *tabular.Tender
 }
 
 type sight struct {
@@ -141,7 +139,8 @@ func New(o Options) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Folder{o: o, clerk: clerk, seen: map[string]sight{}, jobs: map[string]*job{}, step: func(string) error { return nil }}
+	f := &Folder{o: o, clerk: clerk, seen: map[string]sight{}, jobs: map[string]*job{}, step: func(string) error { return nil },
+		tender: &tabular.Tender{Kind: "files", What: "folder", System: o.System, Log: o.Log, Clock: o.Clock, Every: o.Every, Most: 30 * time.Second, Short: short}}
 	if st, err := os.Stat(o.Dir); err != nil || !st.IsDir() {
 		return nil, fmt.Errorf("files: %s 不是文件夹 / is no folder: %w", o.Dir, errors.Join(err))
 	}
@@ -153,28 +152,7 @@ func (f *Folder) at(names ...string) string {
 }
 
 // Trouble says what keeps the folder from being worked on, "" when nothing does.
-func (f *Folder) Trouble() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.trouble
-}
-
-func (f *Folder) say(err error) {
-	text := ""
-	if err != nil {
-		text = "files " + f.o.System + ": " + short(err).Error()
-	}
-	f.mu.Lock()
-	changed := f.trouble != text
-	f.trouble = text
-	f.mu.Unlock()
-	switch {
-	case changed && err != nil:
-		f.o.Log.Error("a folder can not be worked on", "system", f.o.System, "err", short(err).Error())
-	case changed:
-		f.o.Log.Info("the folder is worked on again", "system", f.o.System)
-	}
-}
+func (f *Folder) Trouble() string { return f.tender.Trouble() }
 
 // short leaves out the names of files: what a HIS calls its files may tell of people.
 func short(err error) error {
@@ -190,23 +168,7 @@ func short(err error) error {
 }
 
 // Run looks again and again until ctx ends.
-func (f *Folder) Run(ctx context.Context) error {
-	wait := f.o.Every
-	for {
-		err := f.Look(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if f.say(err); err == nil {
-			wait = f.o.Every
-		} else {
-			wait = min(2*wait, max(f.o.Every, 30*time.Second))
-		}
-		if err := f.o.Clock.Sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
+func (f *Folder) Run(ctx context.Context) error { return f.tender.Run(ctx, f.Look) }
 
 // Look takes what is ready and works on everything that is due, once. An error is one of the folder: a
 // file's own faults are in its result.
