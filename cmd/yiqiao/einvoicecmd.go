@@ -91,6 +91,11 @@ type einvoiceRow struct {
 	Cause      gateway.Cause         `json:"cause,omitempty"`
 }
 
+// invoiceCauseZH is causeZH where the other side is the platform.
+func invoiceCauseZH(c gateway.Cause) string {
+	return strings.ReplaceAll(causeZH(c), "中心", "平台")
+}
+
 func einvoiceList(s *streams) *cobra.Command {
 	var config, date, state string
 	var asJSON, open bool
@@ -131,7 +136,7 @@ func einvoiceList(s *streams) *cobra.Command {
 				}
 				var cells [][]string
 				for _, r := range rows {
-					cells = append(cells, []string{r.ID, invoiceZH(r.State), r.Number.Batch, r.Number.No, r.Total, r.At.In(gateway.China).Format(time.DateTime), causeZH(r.Cause)})
+					cells = append(cells, []string{r.ID, invoiceZH(r.State), r.Number.Batch, r.Number.No, r.Total, r.At.In(gateway.China).Format(time.DateTime), invoiceCauseZH(r.Cause)})
 				}
 				table(s.out, []string{"业务流水号", "状态", "票据代码", "票据号码", "金额", "申请时间", "说明"}, cells, 4)
 				fmt.Fprintf(s.out, "%d 张\n", len(rows))
@@ -180,7 +185,7 @@ func einvoiceShow(s *streams) *cobra.Command {
 				var rows [][]string
 				for _, h := range e.History {
 					rows = append(rows, []string{h.At.In(gateway.China).Format("01-02 15:04:05.000"), h.Event, invoiceZH(h.State), h.System, h.Desk, h.Operator,
-						strings.TrimSpace(causeZH(h.Cause) + " " + h.Note)})
+						strings.TrimSpace(invoiceCauseZH(h.Cause) + " " + h.Note)})
 				}
 				table(s.out, []string{"时间", "事件", "状态", "系统", "窗口", "操作员", "说明"}, rows)
 				return nil
