@@ -192,11 +192,11 @@ func deliveriesListCommand(s *streams) *cobra.Command {
 		Example: "  yiqiao deliveries list --config mysite\n  yiqiao deliveries list --json --config mysite",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			g, d, done, err := deliveriesDesk(cmd.Context(), path)
+			g, j, d, err := deliveriesDesk(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer j.close()
 			list := []deliver.State{}
 			for _, system := range slices.Sorted(maps.Keys(g.brought())) {
 				st, err := d.State(cmd.Context(), system, limit)
@@ -239,21 +239,22 @@ func deliveriesListCommand(s *streams) *cobra.Command {
 	return c
 }
 
-func deliveriesDesk(ctx context.Context, path string) (*gatewaySettings, deliver.Desk, func(), error) {
+func deliveriesDesk(ctx context.Context, path string) (*gatewaySettings, opened, deliver.Desk, error) {
 	g, err := loadGateway(path)
 	if err != nil {
-		return nil, deliver.Desk{}, nil, err
+		return nil, opened{}, deliver.Desk{}, err
 	}
 	j, err := g.openPresent(ctx)
 	if err != nil {
-		return nil, deliver.Desk{}, nil, err
+		return nil, opened{}, deliver.Desk{}, err
 	}
-	return g, deliver.Desk{Journal: j, DB: j.db, Clock: systemClock{}}, j.close, nil
+	return g, j, deliver.Desk{Journal: j, DB: j.db, Clock: systemClock{}}, nil
 }
 
 func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalArgs, reason bool,
 	do func(ctx context.Context, d deliver.Desk, args []string, by, why string) (string, error)) *cobra.Command {
-	var path, by, why string
+	var path, why string
+	var by actor
 	example := "  yiqiao deliveries " + strings.NewReplacer("SYSTEM", "his-main", " [REQUEST_ID]", "", "REQUEST_ID", "OP20261123-0001").Replace(use)
 	if reason {
 		example += " --why 已电话告知"
@@ -261,18 +262,31 @@ func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalAr
 	c := &cobra.Command{
 		Use: use, Short: short, Args: count, Example: example + " --config mysite",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			g, d, done, err := deliveriesDesk(cmd.Context(), path)
+			g, j, d, err := deliveriesDesk(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer j.close()
 			if g.brought()[args[0]] == nil {
 				return fmt.Errorf("%s 没有配置推送地址 / has no deliver.url", args[0])
 			}
 			if reason && why == "" {
 				return errors.New("请用 --why 说明原因 / say why")
 			}
-			words, err := do(cmd.Context(), d, args, orUser(by), why)
+			who, err := g.acts(cmd.Context(), j, by, gateway.ActDeliveryManage, "deliveries")
+			if err != nil {
+				return err
+			}
+			if who.v != nil {
+				o := gateway.DeliveryOrder{Do: cmd.Name(), System: args[0], Why: why}
+				if len(args) > 1 {
+					o.Delivery = args[1]
+				}
+				if err := (operations{journal: j, brought: g.brought()}).mayOrder(cmd.Context(), *who.v, o); err != nil {
+					return plain(err)
+				}
+			}
+			words, err := do(cmd.Context(), d, args, who.by, why)
 			if err != nil {
 				return plain(err)
 			}
@@ -281,8 +295,8 @@ func deliveriesDoCommand(s *streams, use, short string, count cobra.PositionalAr
 		},
 	}
 	c.Flags().StringVar(&path, "config", ".", "配置文件或其文件夹 / configuration file or folder")
+	by.flags(c)
 	if reason {
-		c.Flags().StringVar(&by, "by", "", "谁, 默认当前系统用户 / who; default the user of the machine")
 		c.Flags().StringVar(&why, "why", "", "原因 / why")
 	}
 	return c

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"yiqiao/adapters/his/rest"
 	"yiqiao/gateway"
@@ -44,9 +45,13 @@ func brought(t *testing.T) (*accounts, *people.Register) {
 func (a *accounts) untold(id string, in ident.Institution) {
 	a.t.Helper()
 	key := gateway.RequestKey{System: "his-main", ID: id}
-	_, err := a.gw.journal.Write(a.t.Context(), gateway.Entry{Request: &gateway.Request{Key: key, Op: "transact", Institution: in, Ref: string(in) + "202611230915300001", CreatedAt: a.clock.Now()}})
+	at := time.Now().Add(-time.Minute) // past for the gateway's clock and for that of the command line
+	if now := a.clock.Now(); now.Before(at) {
+		at = now
+	}
+	_, err := a.gw.journal.Write(a.t.Context(), gateway.Entry{Request: &gateway.Request{Key: key, Op: "transact", Institution: in, Ref: string(in) + "202611230915300001", CreatedAt: at}})
 	a.must(err)
-	_, err = a.gw.journal.Write(a.t.Context(), gateway.Entry{Answer: &gateway.Answer{Key: key, Body: []byte(`{}`), At: a.clock.Now(), Institution: in}})
+	_, err = a.gw.journal.Write(a.t.Context(), gateway.Entry{Answer: &gateway.Answer{Key: key, Body: []byte(`{}`), At: at, Institution: in}})
 	a.must(err)
 }
 

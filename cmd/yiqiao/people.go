@@ -268,7 +268,7 @@ func peopleWords(err error) error {
 }
 
 func peopleAddCommand(s *streams) *cobra.Command {
-	var f peopleFlags
+	var f manager
 	var g grantFlags
 	var name, file string
 	c := &cobra.Command{
@@ -290,7 +290,10 @@ func peopleAddCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer done()
-			a, made, err := r.Add(cmd.Context(), byMachine(), people.Draft{ID: args[0], Name: name, Roles: g.roles, Institutions: g.list(), Everywhere: g.everywhere, Password: password})
+			if err := f.over(g.list(), g.everywhere); err != nil {
+				return err
+			}
+			a, made, err := r.Add(cmd.Context(), f.who, people.Draft{ID: args[0], Name: name, Roles: g.roles, Institutions: g.list(), Everywhere: g.everywhere, Password: password})
 			return f.print(s.out, given{a, made}, err)
 		},
 	}
@@ -362,7 +365,7 @@ func printPeople(w io.Writer, list []people.Account) {
 }
 
 func peopleRoleCommand(s *streams) *cobra.Command {
-	var f peopleFlags
+	var f manager
 	var g grantFlags
 	var name string
 	c := &cobra.Command{
@@ -380,7 +383,13 @@ func peopleRoleCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer done()
-			a, err := r.Change(cmd.Context(), byMachine(), args[0], name, g.roles, g.list(), g.everywhere)
+			if err = f.overAccount(cmd.Context(), r, args[0]); err == nil {
+				err = f.over(g.list(), g.everywhere)
+			}
+			if err != nil {
+				return err
+			}
+			a, err := r.Change(cmd.Context(), f.who, args[0], name, g.roles, g.list(), g.everywhere)
 			return f.print(s.out, given{Account: a}, err)
 		},
 	}
@@ -391,7 +400,7 @@ func peopleRoleCommand(s *streams) *cobra.Command {
 }
 
 func peoplePasswordCommand(s *streams) *cobra.Command {
-	var f peopleFlags
+	var f manager
 	var file string
 	c := &cobra.Command{
 		Use: "password ID", Short: "重置口令 / Give another first password",
@@ -411,7 +420,10 @@ func peoplePasswordCommand(s *streams) *cobra.Command {
 				return err
 			}
 			defer done()
-			a, made, err := r.SetPassword(cmd.Context(), byMachine(), args[0], password)
+			if err := f.overAccount(cmd.Context(), r, args[0]); err != nil {
+				return err
+			}
+			a, made, err := r.SetPassword(cmd.Context(), f.who, args[0], password)
 			return f.print(s.out, given{a, made}, err)
 		},
 	}
@@ -471,7 +483,7 @@ func peopleChangeCommand(s *streams) *cobra.Command {
 }
 
 func peopleOneCommand(s *streams, name, short string, do func(*people.Register, context.Context, people.By, string) (people.Account, error)) *cobra.Command {
-	var f peopleFlags
+	var f manager
 	c := &cobra.Command{
 		Use: name + " ID", Short: short,
 		Example: "  yiqiao people " + name + " li --config mysite",
@@ -482,7 +494,10 @@ func peopleOneCommand(s *streams, name, short string, do func(*people.Register, 
 				return err
 			}
 			defer done()
-			a, err := do(r, cmd.Context(), byMachine(), args[0])
+			if err := f.overAccount(cmd.Context(), r, args[0]); err != nil {
+				return err
+			}
+			a, err := do(r, cmd.Context(), f.who, args[0])
 			return f.print(s.out, given{Account: a}, err)
 		},
 	}

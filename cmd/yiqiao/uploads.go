@@ -54,6 +54,43 @@ func uploadsDesk(ctx context.Context, path string) (*flow.Desk, func(), error) {
 	return desk, j.close, nil
 }
 
+// uploadsBy is uploadsDesk for who may look after uploads.
+func uploadsBy(ctx context.Context, path string, a actor) (*flow.Desk, *gatewaySettings, acting, func(), error) {
+	g, err := loadGateway(path)
+	if err != nil {
+		return nil, nil, acting{}, nil, err
+	}
+	p, err := g.build(io.Discard, systemClock{})
+	if err != nil {
+		return nil, nil, acting{}, nil, err
+	}
+	j, err := g.openPresent(ctx)
+	if err != nil {
+		return nil, nil, acting{}, nil, err
+	}
+	desk, err := g.sideDesk(p, j, systemClock{})
+	var who acting
+	if err == nil {
+		who, err = g.acts(ctx, j, a, gateway.ActUploadManage, "uploads")
+	}
+	if err != nil {
+		j.close()
+		return nil, nil, acting{}, nil, err
+	}
+	return desk, g, who, j.close, nil
+}
+
+// reaches are the institutions a selection of uploads may reach.
+func reaches(f flow.UploadFilter, g *gatewaySettings) []ident.Institution {
+	switch {
+	case f.ID != "":
+		return []ident.Institution{institutionOf(string(f.ID))}
+	case f.Institution != "":
+		return []ident.Institution{f.Institution}
+	}
+	return g.codes()
+}
+
 // uploadFlags are the flags that the commands share.
 type uploadFlags struct {
 	path, infno, inst, state, from, to string
@@ -195,7 +232,8 @@ func uploadsListCommand(s *streams) *cobra.Command {
 
 func uploadsReplayCommand(s *streams) *cobra.Command {
 	var f uploadFlags
-	var by, why, rows string
+	var by actor
+	var why, rows string
 	var all bool
 	c := &cobra.Command{
 		Use:   "replay [MSGID]",
@@ -216,16 +254,19 @@ func uploadsReplayCommand(s *streams) *cobra.Command {
 			} else if filter == (flow.UploadFilter{}) && !all {
 				return errors.New("请给出报文ID、条件或 --all / name a message id, a filter or --all")
 			}
-			desk, done, err := uploadsDesk(cmd.Context(), f.path)
+			desk, g, who, done, err := uploadsBy(cmd.Context(), f.path, by)
 			if err != nil {
 				return err
 			}
 			defer done()
+			if err := who.everywhere(reaches(filter, g)); err != nil {
+				return err
+			}
 			var list []flow.Replayed
 			if rows != "" {
-				list, err = replayRows(cmd.Context(), desk, args, rows, orUser(by), why)
+				list, err = replayRows(cmd.Context(), desk, args, rows, who.by, why)
 			} else {
-				list, err = desk.ReplayUploads(cmd.Context(), filter, orUser(by), why)
+				list, err = desk.ReplayUploads(cmd.Context(), filter, who.by, why)
 			}
 			if err != nil {
 				return plain(err)
@@ -249,7 +290,7 @@ func uploadsReplayCommand(s *streams) *cobra.Command {
 	f.filter(c)
 	c.Flags().StringVar(&rows, "rows", "", "只重发这些行, 如 2,5-7 / only these rows of it")
 	c.Flags().BoolVar(&all, "all", false, "全部 / everything that was set aside")
-	c.Flags().StringVar(&by, "by", "", "下令人, 默认当前用户 / who says so")
+	by.flags(c)
 	c.Flags().StringVar(&why, "why", "", "原因 / why")
 	return c
 }
@@ -296,7 +337,8 @@ func rowNumbers(text string) ([]int, error) {
 
 func uploadsRouteCommand(s *streams, name, short string, do func(*flow.Desk, context.Context, ident.Infno, string, string) error) *cobra.Command {
 	var f uploadFlags
-	var by, why string
+	var by actor
+	var why string
 	c := &cobra.Command{
 		Use:     name + " INFNO|all",
 		Short:   short,
@@ -307,12 +349,15 @@ func uploadsRouteCommand(s *streams, name, short string, do func(*flow.Desk, con
 			if n == "all" {
 				n = flow.EveryRoute
 			}
-			desk, done, err := uploadsDesk(cmd.Context(), f.path)
+			desk, g, who, done, err := uploadsBy(cmd.Context(), f.path, by)
 			if err != nil {
 				return err
 			}
 			defer done()
-			if err := do(desk, cmd.Context(), n, orUser(by), why); err != nil {
+			if err := who.everywhere(g.codes()); err != nil { // a route is everybody's
+				return err
+			}
+			if err := do(desk, cmd.Context(), n, who.by, why); err != nil {
 				return plain(err)
 			}
 			st, err := desk.Uploads(cmd.Context())
@@ -327,7 +372,7 @@ func uploadsRouteCommand(s *streams, name, short string, do func(*flow.Desk, con
 		},
 	}
 	f.common(c)
-	c.Flags().StringVar(&by, "by", "", "下令人, 默认当前用户 / who says so")
+	by.flags(c)
 	c.Flags().StringVar(&why, "why", "", "原因 / why")
 	return c
 }
