@@ -13,6 +13,8 @@ run "torture: a town of 50 bills on one core" -bench '^BenchmarkSeeds$' -benchti
 run "where the CPU goes" -bench '^BenchmarkShares$' -benchtime 1x ./cmd/yiqiao
 run "memory: idle, and over 100,000 settlements" -bench '^BenchmarkMemory$' -benchtime 1x -timeout 60m ./cmd/yiqiao
 run "validation of 100 rows beside gojsonschema alone" -bench '2204x100|Gojsonschema' -count 3 ./schemas/check
+run "HL7: DFT^P03 with 50 FT1, parsed, mapped, checked (at least 3000/s)" -bench '^BenchmarkMapBill$' -count 5 ./cmd/yiqiao
+run "one bill over REST and over MLLP, 64 connections (MLLP within 1.5x)" -bench '^BenchmarkLine$' -benchtime "$n" -count 3 -timeout 60m ./cmd/yiqiao
 run "journal: settlements and syncs by callers" -bench . -benchtime 2s ./gateway/journal
 run "cryptography: both providers, message and primitives" -bench . ./crypto/...
 run "JSON beside encoding/json" -bench . ./schemas/strictjson

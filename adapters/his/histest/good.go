@@ -316,3 +316,50 @@ func (s suite) concurrent(t *testing.T) {
 		t.Errorf("told %d times, want 40", n)
 	}
 }
+
+// order: calls made one behind the other reach the desk in that order, whatever they are called.
+func (s suite) order(t *testing.T) {
+	desk := &Desk{}
+	target := s.open(t, desk)
+	var want, got []string
+	for i := range 10 {
+		id := fmt.Sprintf("O-%d", (i*7)%10)
+		want = append(want, id)
+		target.Do(transact(Edit(t, TransactBody, "/request_id", `"`+id+`"`)))
+	}
+	for _, c := range desk.Calls() {
+		if r, ok := c.Request.(gateway.Transact); ok {
+			got = append(got, r.RequestID)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the desk was asked in the order %v, want %v", got, want)
+	}
+}
+
+// backPressure: what can not be taken just now is refused by name and is no final answer; the same call again is the same
+// request, and is taken.
+func (s suite) backPressure(t *testing.T) {
+	for _, code := range []gateway.Code{gateway.CodeCentreBusy, gateway.CodeRateLimited, gateway.CodeStorage, gateway.CodeCentreDown} {
+		n := 0
+		desk := &Desk{On: map[Op]func(context.Context, gateway.Caller, any) (any, error){
+			OpTransact: func(_ context.Context, _ gateway.Caller, r any) (any, error) {
+				if n++; n == 1 {
+					return nil, &gateway.Error{Code: code, Op: "histest"}
+				}
+				return Transaction(r.(gateway.Transact).RequestID, 1, gateway.StateDone), nil
+			}}}
+		target := s.open(t, desk)
+		if a := target.Do(transact([]byte(TransactBody))); a.Code != code || a.Outcome != "refused" || len(desk.ToldOf()) > 0 {
+			t.Errorf("%s: %+v, told of %v", code, a, desk.ToldOf())
+		}
+		if a := target.Do(transact([]byte(TransactBody))); a.Outcome != "done" || a.Code != "" {
+			t.Errorf("after %s: %+v", code, a)
+		}
+		for _, c := range desk.Calls() {
+			if r := c.Request.(gateway.Transact).RequestID; r != "R-1" {
+				t.Errorf("%s: the desk was asked for %s", code, r)
+			}
+		}
+	}
+}

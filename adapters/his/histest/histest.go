@@ -64,6 +64,8 @@ func Suite(t *testing.T, open func(t *testing.T, desk gateway.Desk) Target) {
 	t.Run("UnforeseenError", s.unforeseen)
 	t.Run("Panic", s.panics)
 	t.Run("Concurrent", s.concurrent)
+	t.Run("Order", s.order)
+	t.Run("BackPressure", s.backPressure)
 }
 
 type suite struct {

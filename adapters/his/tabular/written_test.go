@@ -54,3 +54,21 @@ func TestWritten(t *testing.T) {
 		}
 	}
 }
+
+func FuzzWritten(f *testing.F) {
+	f.Add([]byte(`{"type":"T","id":"1","heads":[["a","b"]],"rows":[{"head":0,"number":1,"cells":["x"]},{"head":0,"part":"fee","cells":["1","2","3"]}]}`), "[fee]b")
+	f.Fuzz(func(t *testing.T, b []byte, at string) {
+		src, err := tabular.Read("sql", b)
+		if err != nil {
+			return
+		}
+		if p, err := (tabular.Notation{Kind: "sql"}).Compile(at); err == nil {
+			p.Value(src.Scope)
+			p.Each(src.Scope)
+			p.All(src.Scope)
+		}
+		if again, err := tabular.Read("sql", tabular.Write(src)); err != nil || again.ID != src.ID || again.Type != src.Type {
+			t.Errorf("%v: written again it reads otherwise", err)
+		}
+	})
+}
