@@ -3,6 +3,7 @@ package world
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"yiqiao/gateway"
@@ -116,10 +117,10 @@ func dropLateAnswer(_ context.Context, _ gateway.Centre, send func() gateway.Rep
 }
 
 // unknownIsFailure says of a transaction without an answer that it failed.
-func unknownIsFailure(n ident.Infno) sender {
+func unknownIsFailure(n ...ident.Infno) sender {
 	return func(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
 		r := send()
-		if unknown(r) && s.Message.Infno == n {
+		if unknown(r) && slices.Contains(n, s.Message.Infno) {
 			return refusedWith("失败")
 		}
 		return r
@@ -127,10 +128,10 @@ func unknownIsFailure(n ident.Infno) sender {
 }
 
 // unheardIsDone says of an undo without an answer that it was done.
-func unheardIsDone(n ident.Infno) sender {
+func unheardIsDone(n ...ident.Infno) sender {
 	return func(_ context.Context, _ gateway.Centre, send func() gateway.Reply, s gateway.Sealed) gateway.Reply {
 		r := send()
-		if unknown(r) && s.Message.Infno == n {
+		if unknown(r) && slices.Contains(n, s.Message.Infno) {
 			return gateway.Reply{Outcome: gateway.OutcomeDone, Reply: wire.Reply{InfCode: "0"}}
 		}
 		return r
@@ -285,4 +286,14 @@ func absentAtOnce(_ *process, o *flow.Options) {
 	for _, l := range []catalog.Limit{catalog.LimitQuery, catalog.LimitWrite, catalog.LimitSettle, catalog.LimitFile} {
 		o.Timing.Limits[l] = time.Millisecond
 	}
+}
+
+// midStayIsEnd sends what is settled in the middle of a stay as its end, where a stay is settled before the discharge.
+func midStayIsEnd(_ *process, c gateway.Centre) gateway.Centre {
+	return &bentCentre{Centre: c, seal: func(m gateway.Message) gateway.Message {
+		if m.Infno == "2303" || m.Infno == "2304" {
+			m.Body = bytes.Replace(bytes.Clone(m.Body), []byte(`"mid_setl_flag":"1"`), []byte(`"mid_setl_flag":"0"`), 1)
+		}
+		return m
+	}}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"yiqiao/gateway"
@@ -152,7 +153,7 @@ func (w *World) mishap(m gateway.Message) mishap {
 		return []mishap{pageOut, tooBusy, notSent, cutOut}[w.s.rng.IntN(4)]
 	}
 	rate := w.rates.line
-	if settles(m.Infno) || undoesOne(m.Infno) || m.Infno == "2601" {
+	if settles(m.Infno) || undoesOne(m.Infno) || m.Infno == "2601" || strings.HasPrefix(string(m.Infno), "25") {
 		rate *= 3
 	}
 	if !w.s.chance(rate) {

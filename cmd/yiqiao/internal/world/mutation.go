@@ -41,6 +41,14 @@ const (
 	RowsUnknownFail   Mutation = "stay-rows-unknown-is-failure"    // no answer to a 2301: the rows are said not to be there
 	DischargeUnheard  Mutation = "stay-discharge-undo-unheard"     // no answer to a 2405: it counts as done
 
+	// Of sales and filings.
+	SaleResettle      Mutation = "sale-resend-under-new-msgid"     // no answer to a 2102: once more, as a new message
+	SaleUnknownFails  Mutation = "sale-unknown-is-failure"         // no answer to a 2102: the shop is told it failed
+	SaleRefundRefused Mutation = "sale-refused-refund-is-refunded" // a refused 2103 counts as done
+	FilingFails       Mutation = "filing-unknown-is-failure"       // no answer to a filing: the HIS is told it failed
+	WithdrawalUnheard Mutation = "filing-withdrawal-unheard"       // no answer to a withdrawal: it counts as done
+	MidStayIsEnd      Mutation = "mid-stay-is-end"                 // the flag of a settlement in the middle is lost: it closes the stay
+
 	// Of several gateways on one journal, and of the queue.
 	StandingClock  Mutation = "stands-still-unnoticed"      // after a pause of the machine it sends as if no time had passed
 	ClocksApart    Mutation = "clocks-minutes-apart"        // the clocks of two gateways differ by more than the grace
@@ -100,6 +108,13 @@ func bends() map[Mutation]bend {
 		StayRefundRefused: sends(refusedIsRefunded("2305")),
 		RowsUnknownFail:   sends(unknownIsFailure("2301")),
 		DischargeUnheard:  sends(unheardIsDone("2405")),
+
+		SaleResettle:      sends(resettle("2102")),
+		SaleUnknownFails:  sends(unknownIsFailure("2102")),
+		SaleRefundRefused: sends(refusedIsRefunded("2103")),
+		FilingFails:       sends(unknownIsFailure("2501", "2503", "2505")),
+		WithdrawalUnheard: sends(unheardIsDone("2502", "2504", "2506")),
+		MidStayIsEnd:      {centre: midStayIsEnd},
 
 		StandingClock:  {options: func(p *process, o *flow.Options) { o.Clock = standingClock{p} }},
 		ClocksApart:    {options: clocksMinutesApart},
