@@ -272,6 +272,22 @@ func (p Pass) Enter(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
+// Within enters and does work while it holds one of the places. When all are taken, or the pass does not let in, the
+// refusal is what comes back, and work is not done. by names the door.
+func (p Pass) Within(places chan struct{}, r *http.Request, by string, work func()) *gateway.Error {
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+		if err := p.Enter(r.Context(), r); err != nil {
+			return Refusal(err)
+		}
+		work()
+		return nil
+	default:
+		return &gateway.Error{Code: gateway.CodeRateLimited, Op: by}
+	}
+}
+
 // Refusal is what Who and Enter gave, as the record it is.
 func Refusal(err error) *gateway.Error {
 	e := new(gateway.Error)

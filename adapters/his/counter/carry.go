@@ -2,10 +2,26 @@ package counter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"yiqiao/gateway"
 )
+
+// Map has a source mapped. What a mapper fails with comes back as an error that has words; what nobody foresaw is logged
+// and becomes CodeInternal.
+func Map(m gateway.Mapper, src gateway.Source, op string, log *slog.Logger) (gateway.Mapped, *gateway.Error) {
+	mapped, err := m.Map(src)
+	if err == nil {
+		return mapped, nil
+	}
+	var e *gateway.Error
+	if !errors.As(err, &e) || e == nil || gateway.Codes[e.Code].Status == 0 {
+		log.Error("a mapping failed in an unforeseen way", "err", err.Error())
+		e = &gateway.Error{Code: gateway.CodeInternal, Op: op}
+	}
+	return mapped, e
+}
 
 // Carry does the orders of a mapped message in their order, up to the first that was not taken. What
 // came of each is logged with the mapping's version.

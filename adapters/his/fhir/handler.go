@@ -99,16 +99,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		rep.err = &gateway.Error{Code: gateway.CodeMethod, Op: "fhir"}
 	default:
-		select {
-		case h.places <- struct{}{}:
-			if err := pass.Enter(r.Context(), r); err != nil {
-				rep.err = admit.Refusal(err)
-			} else {
-				h.work(w, r, who, fits, rep)
-			}
-			<-h.places
-		default:
-			rep.err = &gateway.Error{Code: gateway.CodeRateLimited, Op: "fhir"}
+		if err := pass.Within(h.places, r, "fhir", func() { h.work(w, r, who, fits, rep) }); err != nil {
+			rep.err = err
 		}
 	}
 	status, body := h.answer(rep)
@@ -156,12 +148,7 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 	}
 	rep.d, rep.source = d, Source(d)
 	rep.source.Raw = b
-	rep.mapped, err = h.o.Mapper.Map(rep.source)
-	if err != nil {
-		if !errors.As(err, &rep.err) || rep.err == nil || gateway.Codes[rep.err.Code].Status == 0 {
-			h.o.Log.Error("a mapping failed in an unforeseen way", "err", err.Error())
-			rep.err = &gateway.Error{Code: gateway.CodeInternal, Op: "fhir"}
-		}
+	if rep.mapped, rep.err = counter.Map(h.o.Mapper, rep.source, "fhir", h.o.Log); rep.err != nil {
 		return
 	}
 	rep.answers = h.counter.Carry(r.Context(), who, rep.mapped, h.o.Log)

@@ -90,18 +90,12 @@ func supported(version string) bool {
 func (s *Server) work(ctx context.Context, r *reply, who gateway.Caller, raw []byte) {
 	src := Source(r.m)
 	src.Raw = raw
-	mapped, err := s.o.Mapper.Map(src)
-	r.mapped = mapped
 	r.trace = func() []gateway.Trace { return s.o.Mapper.Trace(src) }
-	if err != nil {
-		if !errors.As(err, &r.err) || r.err == nil || gateway.Codes[r.err.Code].Status == 0 {
-			s.o.Log.Error("a mapping failed in an unforeseen way", "err", err.Error())
-			r.err = &gateway.Error{Code: gateway.CodeInternal, Op: "hl7"}
-		}
+	if r.mapped, r.err = counter.Map(s.o.Mapper, src, "hl7", s.o.Log); r.err != nil {
 		return
 	}
-	ctx = gateway.WithMapping(ctx, mapped.Version)
-	for _, o := range mapped.Orders {
+	ctx = gateway.WithMapping(ctx, r.mapped.Version)
+	for _, o := range r.mapped.Orders {
 		a := s.counter.Do(ctx, who, o)
 		r.answers = append(r.answers, a)
 		if a.Outcome != counter.Done && a.Outcome != counter.Queued {

@@ -80,16 +80,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		rep.err = admit.Refusal(err)
 	default:
-		select {
-		case h.places <- struct{}{}:
-			if err := pass.Enter(r.Context(), r); err != nil {
-				rep.err = admit.Refusal(err)
-			} else {
-				h.work(w, r, who, rep)
-			}
-			<-h.places
-		default:
-			rep.err = &gateway.Error{Code: gateway.CodeRateLimited, Op: "soap"}
+		if err := pass.Within(h.places, r, "soap", func() { h.work(w, r, who, rep) }); err != nil {
+			rep.err = err
 		}
 	}
 	if h.write(w, rep) && r.Context().Err() == nil {
@@ -132,12 +124,7 @@ func (h *Handler) work(w http.ResponseWriter, r *http.Request, who gateway.Calle
 	}
 	src := Source(body)
 	src.Raw = b
-	rep.mapped, err = h.o.Mapper.Map(src)
-	if err != nil {
-		if !errors.As(err, &rep.err) || rep.err == nil || gateway.Codes[rep.err.Code].Status == 0 {
-			h.o.Log.Error("a mapping failed in an unforeseen way", "err", err.Error())
-			rep.err = &gateway.Error{Code: gateway.CodeInternal, Op: "soap"}
-		}
+	if rep.mapped, rep.err = counter.Map(h.o.Mapper, src, "soap", h.o.Log); rep.err != nil {
 		return
 	}
 	rep.answers = h.counter.Carry(r.Context(), who, rep.mapped, h.o.Log)

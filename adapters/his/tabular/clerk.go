@@ -109,13 +109,8 @@ func (c *Clerk) Do(ctx context.Context, m *Message) (r Result) {
 		}
 	}()
 	src := m.Source(c.notation)
-	mapped, err := c.mapper.Map(src)
-	if err != nil {
-		var e *gateway.Error
-		if !errors.As(err, &e) || e == nil || gateway.Codes[e.Code].Status == 0 {
-			c.log.Error("a mapping failed in an unforeseen way", "err", err.Error())
-			e = &gateway.Error{Code: gateway.CodeInternal, Op: "tabular"}
-		}
+	mapped, e := counter.Map(c.mapper, src, "tabular", c.log)
+	if e != nil {
 		r = c.failed(m, e)
 		c.place(m, src, mapped, &r.Lines[0], 0, e.Findings)
 		return r
