@@ -22,28 +22,31 @@ type record struct {
 	again        string // what came while its answer was late
 }
 
-// find gives the first value of a member, wherever it is in a message.
+// find gives the value of a member that lies nearest to the top of a message, "" where none is: what is said of the whole comes before
+// what is said of a row.
 func find(v any, name string) string {
-	switch v := v.(type) {
-	case map[string]any:
-		if x, ok := v[name]; ok && x != nil {
-			switch x.(type) {
-			case map[string]any, []any:
-			default:
-				return strictjson.Text(x)
+	for level := []any{v}; len(level) > 0; {
+		var below []any
+		for _, one := range level {
+			switch one := one.(type) {
+			case map[string]any:
+				if x, ok := one[name]; ok && x != nil {
+					switch x.(type) {
+					case map[string]any, []any:
+					default:
+						if s := strictjson.Text(x); s != "" {
+							return s
+						}
+					}
+				}
+				for _, k := range keysOf(one) {
+					below = append(below, one[k])
+				}
+			case []any:
+				below = append(below, one...)
 			}
 		}
-		for _, k := range keysOf(v) {
-			if s := find(v[k], name); s != "" {
-				return s
-			}
-		}
-	case []any:
-		for _, x := range v {
-			if s := find(x, name); s != "" {
-				return s
-			}
-		}
+		level = below
 	}
 	return ""
 }

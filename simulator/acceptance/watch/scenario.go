@@ -166,7 +166,7 @@ func (w *Watcher) flow(r *record) *Step {
 		return nil
 	}
 	s := w.plan[w.at]
-	if s.tail(w.step) && len(w.open) == 0 && w.index(s, r.infno) < 0 && w.at+1 < len(w.plan) && (!w.asks(r.infno) || slices.Contains(w.after1().Steps[0].Send, r.infno)) {
+	if s.tail(w.step) && len(w.open) == 0 && w.index(s, r.infno) < 0 && w.at+1 < len(w.plan) && (!w.asks(r.infno) || w.after1().Free || slices.Contains(w.after1().Steps[0].Send, r.infno)) {
 		w.next()
 		if w.at >= len(w.plan) {
 			return nil

@@ -4,9 +4,12 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"yiqiao/schemas/strictjson"
 	"yiqiao/schemas/wire"
@@ -133,6 +136,36 @@ func TestACorrectHISPasses(t *testing.T) {
 		default:
 			t.Errorf("%s: not over, waits for %+v", profile, w.Now())
 		}
+	}
+}
+
+// A small bill that the account pays alone: its fund rows say other amounts by the same names as the bill, which is what has to be sent.
+func TestABillOfOneRowPasses(t *testing.T) {
+	w, c, site := watched(t, "none", Options{Only: []string{"H-OP-01"}})
+	cases, inputs, err := Script()
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := cases[0]
+	small.Steps = slices.Clone(small.Steps)
+	for i, s := range small.Steps {
+		switch s.Send {
+		case "2204":
+			small.Steps[i].Input = "fee"
+		case "2206":
+			small.Steps[i].Set = map[string]yaml.Node{"data.medfee_sumamt": {Kind: yaml.ScalarNode, Tag: "!!float", Value: "10.00"}}
+		}
+	}
+	his := play(t, c, site, []acceptance.Case{small}, inputs)
+	res := w.Result(true)
+	explain(t, res, his)
+	for _, q := range res.Requirements {
+		if q.Status == acceptance.Fail {
+			t.Errorf("%s %s: %+v", q.ID, q.Text.ZH, q.Evidence)
+		}
+	}
+	if !res.Passed() {
+		t.Error(res.Counts())
 	}
 }
 
