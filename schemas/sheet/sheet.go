@@ -29,6 +29,7 @@ const (
 	MaxRows  = 200_000
 	maxCells = 1000      // in a row
 	maxSheet = 512 << 20 // of an unpacked workbook
+	lastRow  = 1 << 20   // of a sheet, by the format
 )
 
 // ErrKind: the name does not end in .csv, .tsv, .txt or .xlsx.
@@ -105,6 +106,28 @@ func add(out []Row, number int, cells []string) ([]Row, error) {
 	return append(out, Row{number, cells}), nil
 }
 
+// whole refuses a workbook that unpacks to too much, and one of which a part is cut or not as long as it says: the
+// library would take what it gets for all there is.
+func whole(z *zip.Reader) error {
+	var size uint64
+	for _, f := range z.File {
+		if size += f.UncompressedSize64; size > maxSheet || f.UncompressedSize64 > maxSheet {
+			return errors.New("sheet: the workbook unpacks to too much")
+		}
+	}
+	for _, f := range z.File {
+		in, err := f.Open()
+		if err != nil {
+			return errors.New("sheet: not a readable workbook")
+		}
+		_, err = io.Copy(io.Discard, in) // no more than it says, or an error
+		if err = errors.Join(err, in.Close()); err != nil {
+			return errors.New("sheet: not a readable workbook")
+		}
+	}
+	return nil
+}
+
 func workbook(b []byte) (_ []Row, err error) {
 	defer func() { // the library trusts the parts of a workbook
 		if r := recover(); r != nil {
@@ -115,11 +138,8 @@ func workbook(b []byte) (_ []Row, err error) {
 	if err != nil {
 		return nil, errors.New("sheet: not a workbook")
 	}
-	var size uint64
-	for _, f := range z.File {
-		if size += f.UncompressedSize64; size > maxSheet {
-			return nil, errors.New("sheet: the workbook unpacks to too much")
-		}
+	if err := whole(z); err != nil {
+		return nil, err
 	}
 	f, err := excelize.OpenReader(bytes.NewReader(b), excelize.Options{RawCellValue: true, UnzipSizeLimit: maxSheet, UnzipXMLSizeLimit: 16 << 20})
 	if err != nil {
@@ -137,6 +157,9 @@ func workbook(b []byte) (_ []Row, err error) {
 	defer rows.Close()
 	var out []Row
 	for n := 1; rows.Next(); n++ {
+		if n > lastRow {
+			return nil, fmt.Errorf("sheet: a row beyond %d", lastRow)
+		}
 		cells, err := rows.Columns()
 		if err != nil {
 			return nil, fmt.Errorf("sheet: row %d: %w", n, err)
