@@ -1,8 +1,8 @@
 // Package check tells whether an input or output says what the catalogue says it should.
 //
 // JSON Schemas (draft-07) are generated from the catalogue into schema/ and checked in; they are
-// validated with gojsonschema, compiled on first use and shared. Requests are read strictly,
-// replies loosely (null, undeclared fields and numbers as text are normal there). Amount
+// validated with gojsonschema, compiled on first use and shared; what surely fits (quick) is not handed to it.
+// Requests are read strictly, replies loosely (null, undeclared fields and numbers as text are normal there). Amount
 // identities A to K of docs/interface/invariants.md are in Amounts.
 package check
 
