@@ -10,7 +10,6 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -414,7 +413,8 @@ func page(list []Record, ask Record) []Record {
 	if _, err := fmt.Sscan(ask.text("page_num"), &n); err != nil || n < 1 {
 		n = 1
 	}
-	from := min(len(list), (n-1)*size)
+	size = min(size, most*most)
+	from := min(len(list), (min(n, most*most)-1)*size)
 	return list[from:min(len(list), from+size)]
 }
 
@@ -513,12 +513,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// IsRefusal tells a refusal from any other error.
-func IsRefusal(err error) bool {
-	var r Refusal
-	return errors.As(err, &r)
 }
 
 // number is a number as it is written, nil for what is none.

@@ -108,6 +108,16 @@ func TestWhatIsKeptIsShown(t *testing.T) {
 	if n := len(d.rows("4207", fmt.Sprintf(ask, 2, 3), "data")); n != 2 {
 		t.Errorf("%d rows on the second page of three", n)
 	}
+	const huge = 9223372036854775807
+	if n := len(d.rows("4207", fmt.Sprintf(ask, huge, 3), "data")); n != 0 {
+		t.Errorf("%d rows on a page far behind the last", n)
+	}
+	if n := len(d.rows("4207", fmt.Sprintf(ask, 1, huge), "data")); n != 5 {
+		t.Errorf("%d rows on a page without end", n)
+	}
+	if n := len(d.rows("4207", fmt.Sprintf(ask, huge, huge), "data")); n != 0 {
+		t.Errorf("%d rows on a huge page far behind", n)
+	}
 	d.f.Place = "H2"
 	if _, err := d.send("4207", fmt.Sprintf(ask, 1, 10)); err == nil {
 		t.Error("another institution asks in the name of this one")
@@ -197,4 +207,30 @@ func node(list []catalog.Node, path string) bool {
 		}
 	}
 	return false
+}
+
+// FuzzPlan: whatever an input is, it is answered or refused.
+func FuzzPlan(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"data":null}`, `{"data":[null,1,"x",{},[{"psn_no":{}}]]}`, `{"data":{"stastinfo":[1,{"setl_id":[]}]},"setlinfo":[]}`, `{"page_num":"-1","page_size":"x","data":{"page_size":1e3}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := strictjson.Decode(b, strictjson.Request())
+		in, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return
+		}
+		d := newDesk(t)
+		for n := range d.book.rules {
+			x, _ := d.cat.Lookup(ident.Infno(n))
+			run, _, err := d.book.Plan(x, in, d.f)
+			var r Refusal
+			switch {
+			case err == nil:
+				run()
+			case !errors.As(err, &r):
+				t.Fatalf("%s: %v", n, err)
+			}
+		}
+	})
 }
