@@ -223,3 +223,44 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 	t.Error("a life has more writes than that")
 }
+
+// A withdrawal nobody answered may be done: that its repeat is refused does not say that the filing stands. Refused each
+// time, it is believed to be.
+func TestARefusalAfterALostWithdrawalIsNotBelievedAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		first   flowtest.Mode
+		refused int // of the calls that follow
+		end     gateway.Code
+		state   gateway.FilingState
+	}{
+		"done, and the centre is busy": {flowtest.LostBack, 1, "", gateway.FilingWithdrawn},
+		"never done, and refused":      {flowtest.LostOut, 99, gateway.CodeCentreRefused, gateway.FilingFiled},
+	} {
+		b, office := bench(t)
+		f, err := office().OpenFiling(bg, flowtest.Caller, order("r1", gateway.FilingChronic))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Town.Fault(func(n ident.Infno, call int) flowtest.Mode {
+			switch {
+			case n == "2504" && call == 1:
+				return c.first
+			case n == "2504" && call <= 1+c.refused:
+				return flowtest.Refusing
+			}
+			return flowtest.Fine
+		})
+		told := 0
+		var w gateway.Filing
+		for range 10 {
+			if w, err = office().WithdrawFiling(bg, flowtest.Caller, back("w1", f.ID)); flowtest.Code(err) != gateway.CodeOutcomeUnknown {
+				break
+			}
+			told++
+			b.Rest()
+		}
+		if flowtest.Code(err) != c.end || w.State != c.state || told < 2 {
+			t.Errorf("%s: %+v %v after %d without an outcome", name, w.State, err, told)
+		}
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"yiqiao/gateway"
+	"yiqiao/schemas/catalog"
 	"yiqiao/schemas/check"
 	"yiqiao/schemas/strictjson"
 )
@@ -191,9 +193,13 @@ func (d *Desk) caseStep(ctx context.Context, w *casework, t task) (done bool, er
 		r.needs = true
 		r.input = func(c *climb) any { return personInput(c.credential(), gateway.VisitInfo{Begin: next.Begin}) }
 	}
+	w.climb.insist = d.inDoubt(w.climb, next.Name)
 	rec, err := d.step(ctx, w.climb, r, true, first...)
 	if rec.ID != "" && rec.Request == t.key {
 		w.mine = true
+	}
+	if rec.ID != "" && standingOf(rec) == denied && !w.stand.undoneBy(rec) && d.inDoubt(w.climb, next.Name) {
+		return false, &gateway.Error{Code: gateway.CodeOutcomeUnknown, Op: w.op, Ref: w.bill.ID, Detail: noteDoubt}
 	}
 	if rec.ID != "" && w.stand.undoneBy(rec) {
 		err = nil
@@ -202,6 +208,24 @@ func (d *Desk) caseStep(ctx context.Context, w *casework, t task) (done bool, er
 		err = w.learn(rec)
 	}
 	return false, err
+}
+
+// inDoubt reports whether a refusal of a step says nothing: an attempt before it got no answer, was given up because the
+// same again is harmless, and may have been done all the same. The step goes again, and is believed to be refused when
+// it was refused each time.
+func (d *Desk) inDoubt(c *climb, step string) bool {
+	doubt, refusals := false, 0
+	for _, rec := range c.stand.steps {
+		tx := c.table(rec.Infno)
+		switch {
+		case rec.Step != step || tx == nil || len(tx.Asks) > 0 || !slices.Contains(tx.Remedies, catalog.RemedyResend):
+		case rec.State == gateway.StateAbsent:
+			doubt, refusals = true, 0
+		case standingOf(rec) == denied:
+			refusals++
+		}
+	}
+	return doubt && refusals < doubtTries
 }
 
 // Case implements gateway.Cases: the live view, made from the records.

@@ -195,7 +195,7 @@ func (w *World) requests(b *books, x *bill) {
 		switch {
 		case err != nil:
 			w.violate("accepted-lost", "%s %s was answered and the journal has nothing of it", r.op, r.id)
-		case len(kept.Answer) == 0 && r.op != opOpen && r.op != opUpload:
+		case len(kept.Answer) == 0 && r.op != opOpen && r.op != opUpload && !(opens(r.op) && parked):
 			w.violate("answer-not-kept", "%s %s was answered and the answer is not kept", r.op, r.id)
 		}
 	}

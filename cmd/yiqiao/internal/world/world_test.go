@@ -51,6 +51,7 @@ func TestSeedsThatFailedOnce(t *testing.T) {
 		{Seed: 67, Plain: true}, {Seed: 119, Plain: true}, {Seed: 142, Plain: true}, {Seed: 547, Plain: true}, {Seed: 789, Plain: true},
 		{Seed: 526, Second: true}, {Seed: 172, Second: true}, {Seed: 640, Second: true}, {Seed: 1504, Second: true},
 		{Seed: 1582, Second: true}, {Seed: 2365, Second: true}, {Seed: 3216, Second: true}, {Seed: 12}, {Seed: 16},
+		{Seed: 3688}, {Seed: 4187},
 	} {
 		r, err := Run(k, o)
 		if err != nil {
