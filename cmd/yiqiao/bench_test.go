@@ -39,6 +39,9 @@ const replyOf2207 = `{"setlinfo":{"mdtrt_id":"M1","setl_id":"S1","psn_no":"44010
 
 const inputOf2207 = `{"data":{"psn_no":"44010000000000000001","mdtrt_cert_type":"02","mdtrt_cert_no":"999999198503120018","med_type":"11","medfee_sumamt":479.54,"psn_setlway":"01","mdtrt_id":"M1","chrg_bchno":"C1","insutype":"310","acct_used_flag":"1","invono":"","fulamt_ownpay_amt":35.50,"overlmt_selfpay":37.03,"preselfpay_amt":60.00,"inscp_scp_amt":347.01}}`
 
+// visitIn is the visit of a request of the benchmark.
+var visitIn = regexp.MustCompile(`"mdtrt_id":"(M[0-9]+)"`)
+
 // echoCentre answers 9001 and 2207 in the profile given.
 func echoCentre(p envelope.Profile) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +61,7 @@ func echoCentre(p envelope.Profile) http.Handler {
 		}
 		out := `{"signinoutb":{"sign_time":"2026-11-23 09:00:00","sign_no":"SIGN1"}}`
 		if req.Infno == "2207" {
-			out = fmt.Sprintf(replyOf2207, req.MsgID)
+			out = strings.Replace(fmt.Sprintf(replyOf2207, req.MsgID), `"M1"`, `"`+string(visitIn.FindSubmatch(data)[1])+`"`, 1)
 		}
 		doc, err := strictjson.Decode([]byte(out), strictjson.Reply())
 		if err != nil {
@@ -158,7 +161,8 @@ func newRig(b *testing.B, cryptoName, sync, profileFile string, build ...string)
 
 // settle sends one 2207 through the low-level route and fails the benchmark unless it is done.
 func (r *rig) settle() {
-	body := fmt.Appendf(nil, `{"request_id":"B%d","operator":{"id":"0101","name":"王收费","type":"1"},"insuplc_admdvs":"440100","input":%s}`, r.next.Add(1), inputOf2207)
+	n := r.next.Add(1)
+	body := fmt.Appendf(nil, `{"request_id":"B%d","operator":{"id":"0101","name":"王收费","type":"1"},"insuplc_admdvs":"440100","input":%s}`, n, strings.Replace(inputOf2207, `"M1"`, fmt.Sprintf(`"M%d"`, n), 1)) // nobody settles one visit again and again
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, r.url, bytes.NewReader(body))
 	if err != nil {
 		r.b.Error(err)
