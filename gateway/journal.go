@@ -242,6 +242,7 @@ type Query struct {
 	From, To    time.Time   // CreatedAt, To exclusive
 	Queued      bool        // only records with Wire (the upload class)
 	Direct      bool        // only records without Wire (the real-time class)
+	Billed      bool        // only records of a Bill
 	Visit       string      // only records of this ordering key
 	Since       time.Time   // UpdatedAt at or after
 	Marks       []Mark      // only records with one of these marks; wants an Institution

@@ -108,7 +108,7 @@ func (d *Desk) givenToBill(ctx context.Context, j job, nodes object) error {
 // heldBy refuses when what a row names is a bill's. A query is refused only about the bill of another system.
 func (d *Desk) heldBy(ctx context.Context, j job, h catalog.Held, r object, path string) error {
 	number, given := text(r[h.Member]), h.By == catalog.HeldGiven
-	q := gateway.Query{Institution: j.inst.Code, Marks: []gateway.Mark{{Kind: gateway.MarkVisit, Number: number}}, Brief: true}
+	q := gateway.Query{Institution: j.inst.Code, Marks: []gateway.Mark{{Kind: gateway.MarkVisit, Number: number}}, Billed: true, Brief: true}
 	if given {
 		q.Marks[0] = gateway.Mark{Kind: gateway.MarkPerson, Number: text(r["psn_no"])}
 		q.Brief, q.States = false, []gateway.State{gateway.StateDone}
@@ -120,7 +120,7 @@ func (d *Desk) heldBy(ctx context.Context, j job, h catalog.Held, r object, path
 	if err != nil {
 		return storage(j.op, err)
 	}
-	seen := map[string]bool{"": true}
+	seen := map[string]bool{}
 	for _, rec := range recs {
 		if seen[rec.Bill] || given && !d.gave(rec, h.Member, number) {
 			continue

@@ -76,11 +76,18 @@ func (d *journalDesk) marks() {
 	found := add(journalInst, journalNow)
 	d.write(gateway.Entry{Append: &gateway.Append{ID: found, Version: 1, Event: gateway.Event{Kind: gateway.EventDone, At: journalNow,
 		Data: []byte("{}"), Marks: []gateway.Mark{{Kind: gateway.MarkPerson, Number: "new"}, {Kind: gateway.MarkVisit, Number: "44x"}}}}})
+	held := gateway.Mark{Kind: gateway.MarkVisit, Number: "held"}
+	add(journalInst, journalNow, held)
+	billed := d.record(gateway.StateSent)
+	billed.Bill, billed.Marks = "B-held", []gateway.Mark{held}
+	d.write(gateway.Entry{Bill: &gateway.Bill{ID: "B-held", Institution: journalInst, CreatedAt: journalNow}}, gateway.Entry{Record: billed})
 	for _, c := range []struct {
 		what string
 		q    gateway.Query
 		want []ident.MsgID
 	}{
+		{"of a bill", gateway.Query{Marks: []gateway.Mark{held}, Billed: true, Brief: true}, []ident.MsgID{billed.ID}},
+		{"of no bill", gateway.Query{Marks: []gateway.Mark{visit}, Billed: true}, nil},
 		{"a person", gateway.Query{Marks: mark("44X")}, []ident.MsgID{both, later}},
 		{"case and blanks", gateway.Query{Marks: mark(" 44x")}, []ident.MsgID{both, later}},
 		{"newest first", gateway.Query{Marks: mark("44X"), Newest: true}, []ident.MsgID{later, both}},

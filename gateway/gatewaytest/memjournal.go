@@ -466,7 +466,7 @@ func selected(q gateway.Query, r *gateway.Record) bool {
 		q.Infno != "" && r.Infno != q.Infno,
 		!q.From.IsZero() && r.CreatedAt.Before(millis(q.From)),
 		!q.To.IsZero() && !r.CreatedAt.Before(millis(q.To)),
-		q.Queued && len(r.Wire) == 0, q.Direct && len(r.Wire) > 0,
+		q.Queued && len(r.Wire) == 0, q.Direct && len(r.Wire) > 0, q.Billed && r.Bill == "",
 		q.Visit != "" && q.Visit != r.Visit,
 		!q.Since.IsZero() && r.UpdatedAt.Before(millis(q.Since)):
 		return false

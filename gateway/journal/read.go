@@ -308,6 +308,9 @@ func (j *Journal) condition(q gateway.Query, after int64) (string, []any, error)
 	if q.Direct {
 		parts = append(parts, "r.queued = 0")
 	}
+	if q.Billed {
+		parts = append(parts, "r.bill IS NOT NULL")
+	}
 	if q.Visit != "" {
 		add("r.visit =", q.Visit)
 	}
